@@ -1,0 +1,119 @@
+"""Frozen dataclasses to strict JSON values and back, by their annotations.
+
+Supported: bool, int, float, str, bytes (base64), ``X | None``, ``tuple[X, ...]``, ``tuple[X, Y]``, nested
+dataclasses. Nothing is coerced: an int is not a bool, a float field takes an int of JSON (Python writes
+``1.0`` as ``1.0``, other languages do not), unknown and missing fields are errors. So what arrives is
+either exactly the record that the other process meant, or refused.
+"""
+
+import base64
+import binascii
+import dataclasses
+import types
+import typing
+from typing import Any, TypeVar
+
+R = TypeVar("R")
+
+
+class RecordError(ValueError):
+    """Not the record expected; the message names the field, what was expected and what was found."""
+
+
+_HINTS: dict[type, dict[str, Any]] = {}
+
+
+def _fields(record: type) -> dict[str, Any]:
+    hints = _HINTS.get(record)
+    if hints is None:
+        hints = _HINTS[record] = {
+            name: hint
+            for name, hint in typing.get_type_hints(record).items()
+            if typing.get_origin(hint) is not typing.ClassVar
+        }
+    return hints
+
+
+def to_json(value: Any) -> Any:
+    """The JSON value of a record (or of a field of one)."""
+    if dataclasses.is_dataclass(value):
+        return {name: to_json(getattr(value, name)) for name in _fields(type(value))}
+    if isinstance(value, tuple):
+        # Most long tuples are numbers; they need no walk.
+        if value and isinstance(value[0], (int, float, str)):
+            return list(value)
+        return [to_json(item) for item in value]
+    if isinstance(value, bytes):
+        return base64.b64encode(value).decode()
+    return value
+
+
+def from_json(record: type[R], value: Any, where: str = "") -> R:
+    """The record that ``value`` spells.
+
+    Raises:
+        RecordError: a field is missing, unknown or of another type.
+    """
+    where = where or record.__name__
+    if not isinstance(value, dict):
+        raise RecordError(f"{where}: expected an object, found {_kind(value)}")
+    hints = _fields(record)
+    if value.keys() != hints.keys():
+        for name in value.keys() - hints.keys():
+            raise RecordError(f"{where}: unknown field {name[:40]!r}")
+        for name in hints.keys() - value.keys():
+            raise RecordError(f"{where}: missing field {name!r}")
+    return record(**{name: _value(hint, value[name], f"{where}.{name}") for name, hint in hints.items()})
+
+
+def _kind(value: Any) -> str:
+    return "null" if value is None else type(value).__name__
+
+
+def _value(hint: Any, value: Any, where: str) -> Any:
+    origin = typing.get_origin(hint)
+    if origin is types.UnionType:
+        options = typing.get_args(hint)
+        if value is None and type(None) in options:
+            return None
+        return _value(next(option for option in options if option is not type(None)), value, where)
+    if origin is tuple:
+        return _tuple(typing.get_args(hint), value, where)
+    if dataclasses.is_dataclass(hint):
+        return from_json(typing.cast("type[Any]", hint), value, where)
+    return _scalar(hint, value, where)
+
+
+def _tuple(items: tuple[Any, ...], value: Any, where: str) -> tuple[Any, ...]:
+    if not isinstance(value, list):
+        raise RecordError(f"{where}: expected a list, found {_kind(value)}")
+    if len(items) == 2 and items[1] is Ellipsis:
+        item = items[0]
+        # The hot case (thousands of uids or weights): one pass, no call per number.
+        if item in (int, str) and all(type(entry) is item for entry in value):
+            return tuple(value)
+        return tuple(_value(item, entry, f"{where}[{at}]") for at, entry in enumerate(value))
+    if len(value) != len(items):
+        raise RecordError(f"{where}: expected {len(items)} items, found {len(value)}")
+    return tuple(
+        _value(item, entry, f"{where}[{at}]")
+        for at, (item, entry) in enumerate(zip(items, value, strict=True))
+    )
+
+
+def _scalar(hint: Any, value: Any, where: str) -> Any:
+    if hint is bytes:
+        if not isinstance(value, str):
+            raise RecordError(f"{where}: expected base64, found {_kind(value)}")
+        try:
+            return base64.b64decode(value, validate=True)
+        except (binascii.Error, ValueError) as error:
+            raise RecordError(f"{where}: expected base64") from error
+    if hint is float and type(value) is int:
+        try:
+            return float(value)
+        except OverflowError as error:
+            raise RecordError(f"{where}: expected a number below 1.8e308") from error
+    if type(value) is not hint:
+        raise RecordError(f"{where}: expected {hint.__name__}, found {_kind(value)}")
+    return value
