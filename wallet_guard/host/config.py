@@ -1,0 +1,234 @@
+"""The one configuration file: strict TOML, every key known, every value checked, defaults that are safe.
+
+All processes read the same file (it holds no secret); each uses its own section. An unknown key, a wrong
+type or a value out of range is a ``ConfigurationError`` that names file, key, what was expected and what
+was found.
+"""
+
+import dataclasses
+import tomllib
+import typing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+CONFIG_FILE = "wallet-guard.toml"
+
+FINNEY_GENESIS = "0x2f0555cc76fc2840a25a6ea3b9637146806f1f44b090c175ffde2a7e5ab36c03"
+"""Mainnet (``bittensor.settings.FINNEY_GENESIS_HASH``)."""
+
+NETWORKS = {
+    "finney": (("wss://entrypoint-finney.opentensor.ai:443",), FINNEY_GENESIS),
+    "test": (("wss://test.finney.opentensor.ai:443",), ""),
+    "local": (("ws://127.0.0.1:9944",), ""),
+}
+"""Endpoints and genesis of the networks that have a name; "" is pinned at first contact."""
+
+
+class ConfigurationError(Exception):
+    """The operator must mend something; the message says what and where.
+
+    Exit status 78 (EX_CONFIG of sysexits.h).
+    """
+
+
+@dataclass(frozen=True, slots=True)
+class SignerConfig:
+    """``[signer]``: what the key holder keeps and how long its signatures may live."""
+
+    state: str
+    """Folder of the journal, mode 0700, owned by the signer's uid."""
+    wallets: str = "~/.bittensor/wallets"
+    """The Bittensor wallets folder: <wallets>/<wallet>/hotkeys/<hotkey>."""
+    hotkeys: tuple[str, ...] = ()
+    """``wallet/hotkey`` names to load; nothing else is opened."""
+    password_file: str = ""
+    """Where encrypted hotkeys find their password: a file of mode 0600 or 0400, one line."""
+    gateway_user: str = ""
+    """User that the gateway runs as; "" is the signer's own (development)."""
+    chain_user: str = ""
+    """User that the chain process runs as; "" is the signer's own (development)."""
+    era_blocks: int = 16
+    """Blocks that a signature lives: a power of two, 4 to 128.
+
+    16 blocks are 3.2 minutes, so that one that got lost can be signed anew within the default deadline.
+    """
+    deadline_seconds: float = 300.0
+    """How long an accepted intent may wait to be signed."""
+    max_shift: float = 0.5
+    """How far (half the L1 distance of the shares, 0 to 1) the subnet's limits may move weights from what was asked for.
+    """
+
+
+@dataclass(frozen=True, slots=True)
+class ChainConfig:
+    """``[chain]``: which chain, and how to reach it."""
+
+    network: str = "finney"
+    """``finney``, ``test`` or ``local``; fills the two keys below where they are empty."""
+    endpoints: tuple[str, ...] = ()
+    """WebSocket URLs, tried in order; ``BT_FALLBACK_ENDPOINTS`` (comma separated) are tried after them."""
+    genesis: str = ""
+    """0x-hex; "" means the network's known one, or pinned at first contact."""
+    block_time_seconds: float = 12.0
+    """The chain's block time by our own word: eras and intervals are timed by it, whatever a node says."""
+    metadata_digest: bool = True
+    """Sign the RFC-0078 metadata digest in (CheckMetadataHash)."""
+    metadata_sha256: tuple[str, ...] = ()
+    """SHA-256 (hex) of the runtime metadata that may be used; must be given where metadata_digest is off."""
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayConfig:
+    """``[gateway]``: where clients come in."""
+
+    unix: str = ""
+    """Path of the client socket (mode 0660); "" is gateway.sock in the run folder."""
+    tcp: tuple[str, ...] = ("127.0.0.1:8000",)
+    """Addresses, host:port.
+
+    One that is not loopback carries tokens in clear: name it here only behind a tunnel.
+    """
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """The whole file. ``path`` is where it was read, for messages."""
+
+    path: str
+    run: str
+    """Folder of the sockets between the processes, mode 0750 or tighter."""
+    signer: SignerConfig
+    chain: ChainConfig = field(default_factory=ChainConfig)
+    gateway: GatewayConfig = field(default_factory=GatewayConfig)
+
+    def socket(self, name: str) -> str:
+        """Path of the signer's socket for ``gateway``, ``chain`` or ``admin``."""
+        return str(Path(self.run) / f"signer-{name}.sock")
+
+    @property
+    def client_socket(self) -> str:
+        """Path of the socket that clients (curl, neurons) use."""
+        return self.gateway.unix or str(Path(self.run) / "gateway.sock")
+
+
+def load_config(path: str | Path) -> Config:
+    """The checked configuration.
+
+    Raises:
+        ConfigurationError: no such file, no TOML, an unknown or missing key, a wrong type, a value out of
+            range.
+    """
+    try:
+        text = Path(path).read_text()
+    except OSError as error:
+        raise ConfigurationError(
+            f"{path}: cannot be read: {error.strerror}; 'wallet-guard init' writes one"
+        ) from error
+    except UnicodeDecodeError as error:
+        raise ConfigurationError(f"{path}: expected UTF-8 text") from error
+    try:
+        table = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigurationError(f"{path}: expected TOML: {error}") from error
+    return parse_config(table, str(path))
+
+
+def parse_config(table: dict[str, Any], path: str) -> Config:
+    """The configuration that a TOML table spells; see ``load_config``."""
+    sections: dict[str, Any] = {"signer": SignerConfig, "chain": ChainConfig, "gateway": GatewayConfig}
+    known = {"run", *sections}
+    for key in table.keys() - known:
+        raise ConfigurationError(f"{path}: unknown key {key!r}, expected one of {', '.join(sorted(known))}")
+    read = {
+        name: _section(record, table.get(name, {}), f"{path}: [{name}]") for name, record in sections.items()
+    }
+    run = table.get("run")
+    if not isinstance(run, str) or not run:
+        raise ConfigurationError(f"{path}: run: expected the path of a folder, found {run!r}")
+    config = Config(path=path, run=_expand(run), **read)
+    _check_signer(config)
+    return dataclasses.replace(config, chain=_checked_chain(config.chain, path))
+
+
+def _expand(path: str) -> str:
+    return str(Path(path).expanduser().absolute())
+
+
+def _section(record: type[Any], table: Any, where: str) -> Any:
+    if not isinstance(table, dict):
+        raise ConfigurationError(f"{where}: expected a table, found {type(table).__name__}")
+    hints = typing.get_type_hints(record)
+    for key in table.keys() - hints.keys():
+        raise ConfigurationError(f"{where} unknown key {key!r}, expected one of {', '.join(sorted(hints))}")
+    values = {key: _value(hints[key], value, f"{where} {key}") for key, value in table.items()}
+    for name in hints:
+        if name not in values and _required(record, name):
+            raise ConfigurationError(f"{where} missing key {name!r}")
+    return record(**values)
+
+
+def _required(record: type[Any], name: str) -> bool:
+    (found,) = (entry for entry in dataclasses.fields(record) if entry.name == name)
+    return found.default is dataclasses.MISSING
+
+
+def _value(hint: Any, value: Any, where: str) -> Any:
+    if typing.get_origin(hint) is tuple:
+        if not isinstance(value, list) or not all(isinstance(entry, str) for entry in value):
+            raise ConfigurationError(f"{where}: expected a list of strings, found {value!r}")
+        return tuple(value)
+    if hint is float and type(value) is int:
+        return float(value)
+    if type(value) is not hint:
+        names = {str: "a string", int: "a whole number", float: "a number", bool: "true or false"}
+        raise ConfigurationError(f"{where}: expected {names[hint]}, found {value!r}")
+    return value
+
+
+def _check_signer(config: Config) -> None:
+    signer, where = config.signer, f"{config.path}: [signer]"
+    if signer.era_blocks not in (4, 8, 16, 32, 64, 128):
+        raise ConfigurationError(
+            f"{where} era_blocks: expected a power of two from 4 to 128, found {signer.era_blocks}"
+        )
+    if not 1 <= signer.deadline_seconds <= 86_400:
+        raise ConfigurationError(
+            f"{where} deadline_seconds: expected 1 to 86400, found {signer.deadline_seconds:g}"
+        )
+    if not 0 <= signer.max_shift <= 1:
+        raise ConfigurationError(f"{where} max_shift: expected 0 to 1, found {signer.max_shift:g}")
+
+
+def _checked_chain(chain: ChainConfig, path: str) -> ChainConfig:
+    where = f"{path}: [chain]"
+    if chain.network not in NETWORKS:
+        raise ConfigurationError(
+            f"{where} network: expected one of {', '.join(NETWORKS)}, found {chain.network!r}"
+        )
+    endpoints, genesis = NETWORKS[chain.network]
+    chain = dataclasses.replace(
+        chain, endpoints=chain.endpoints or endpoints, genesis=chain.genesis.lower() or genesis
+    )
+    for endpoint in chain.endpoints:
+        if not endpoint.startswith(("ws://", "wss://")):
+            raise ConfigurationError(f"{where} endpoints: expected ws:// or wss:// URLs, found {endpoint!r}")
+    if chain.genesis and not _is_hash(chain.genesis.removeprefix("0x")):
+        raise ConfigurationError(f"{where} genesis: expected 0x and 64 hex digits, found {chain.genesis!r}")
+    if not 0.05 <= chain.block_time_seconds <= 120:
+        raise ConfigurationError(
+            f"{where} block_time_seconds: expected 0.05 to 120, found {chain.block_time_seconds:g}"
+        )
+    for digest in chain.metadata_sha256:
+        if not _is_hash(digest):
+            raise ConfigurationError(f"{where} metadata_sha256: expected 64 hex digits, found {digest!r}")
+    if not chain.metadata_digest and not (chain.genesis and chain.metadata_sha256):
+        raise ConfigurationError(
+            f"{where} metadata_digest: expected genesis and metadata_sha256 to be pinned where it is off: "
+            "without the digest nothing else ties a signature to the runtime that it was meant for"
+        )
+    return chain
+
+
+def _is_hash(text: str) -> bool:
+    return len(text) == 64 and all(digit in "0123456789abcdef" for digit in text.lower())
