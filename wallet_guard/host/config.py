@@ -56,8 +56,7 @@ class SignerConfig:
     deadline_seconds: float = 300.0
     """How long an accepted intent may wait to be signed."""
     max_shift: float = 0.5
-    """How far (half the L1 distance of the shares, 0 to 1) the subnet's limits may move weights from what was asked for.
-    """
+    """How far the subnet's limits may move weights from the request: half the L1 distance of shares."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,8 @@
-"""Files that nobody else may touch, checked on the descriptor that is then read (OpenSSH's ``sshkey_perm_ok``, made strict).
+"""Files that nobody else may touch, checked on the descriptor that is then read.
 
-A path is walked folder by folder with O_NOFOLLOW, so that no symlink and no rename between check and use
-leads elsewhere.
+The idea is OpenSSH's ``sshkey_perm_ok``, made strict: a file of another owner is refused, not waved
+through. A path is walked folder by folder with O_NOFOLLOW, so that no symlink and no rename between check
+and use leads elsewhere.
 """
 
 import os
@@ -103,7 +104,8 @@ def _check_folder(found: os.stat_result, path: Path) -> None:
     if found.st_mode & 0o022 and not sticky:
         mode = stat.S_IMODE(found.st_mode)
         raise ConfigurationError(
-            f"{path}: expected a folder that only its owner can write, found mode {mode:04o}; run: chmod go-w {path}"
+            f"{path}: expected a folder that only its owner can write, found mode {mode:04o}; "
+            f"run: chmod go-w {path}"
         )
 
 

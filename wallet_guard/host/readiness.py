@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 
 def notify(state: str, environment: Mapping[str, str]) -> None:
-    """Sends ``state`` ("READY=1", "STOPPING=1", "WATCHDOG=1", "STATUS=…"), or does nothing where nobody asked for it."""
+    """Sends ``state`` ("READY=1", "STOPPING=1", "WATCHDOG=1"), or does nothing where nobody asked."""
     address = environment.get("NOTIFY_SOCKET", "")
     if not address.startswith(("/", "@")):
         return
