@@ -121,9 +121,7 @@ def load_config(path: str | Path) -> Config:
     try:
         text = Path(path).read_text()
     except OSError as error:
-        raise ConfigurationError(
-            f"{path}: cannot be read: {error.strerror}; 'wallet-guard init' writes one"
-        ) from error
+        raise ConfigurationError(f"{path}: cannot be read: {error.strerror}; 'wallet-guard init' writes one") from error
     except UnicodeDecodeError as error:
         raise ConfigurationError(f"{path}: expected UTF-8 text") from error
     try:
@@ -139,9 +137,7 @@ def parse_config(table: dict[str, Any], path: str) -> Config:
     known = {"run", *sections}
     for key in table.keys() - known:
         raise ConfigurationError(f"{path}: unknown key {key!r}, expected one of {', '.join(sorted(known))}")
-    read = {
-        name: _section(record, table.get(name, {}), f"{path}: [{name}]") for name, record in sections.items()
-    }
+    read = {name: _section(record, table.get(name, {}), f"{path}: [{name}]") for name, record in sections.items()}
     run = table.get("run")
     if not isinstance(run, str) or not run:
         raise ConfigurationError(f"{path}: run: expected the path of a folder, found {run!r}")
@@ -192,9 +188,7 @@ def _check_signer(config: Config) -> None:
             f"{where} era_blocks: expected a power of two from 4 to 128, found {signer.era_blocks}"
         )
     if not 1 <= signer.deadline_seconds <= 86_400:
-        raise ConfigurationError(
-            f"{where} deadline_seconds: expected 1 to 86400, found {signer.deadline_seconds:g}"
-        )
+        raise ConfigurationError(f"{where} deadline_seconds: expected 1 to 86400, found {signer.deadline_seconds:g}")
     if not 0 <= signer.max_shift <= 1:
         raise ConfigurationError(f"{where} max_shift: expected 0 to 1, found {signer.max_shift:g}")
 
@@ -202,13 +196,9 @@ def _check_signer(config: Config) -> None:
 def _checked_chain(chain: ChainConfig, path: str) -> ChainConfig:
     where = f"{path}: [chain]"
     if chain.network not in NETWORKS:
-        raise ConfigurationError(
-            f"{where} network: expected one of {', '.join(NETWORKS)}, found {chain.network!r}"
-        )
+        raise ConfigurationError(f"{where} network: expected one of {', '.join(NETWORKS)}, found {chain.network!r}")
     endpoints, genesis = NETWORKS[chain.network]
-    chain = dataclasses.replace(
-        chain, endpoints=chain.endpoints or endpoints, genesis=chain.genesis.lower() or genesis
-    )
+    chain = dataclasses.replace(chain, endpoints=chain.endpoints or endpoints, genesis=chain.genesis.lower() or genesis)
     for endpoint in chain.endpoints:
         if not endpoint.startswith(("ws://", "wss://")):
             raise ConfigurationError(f"{where} endpoints: expected ws:// or wss:// URLs, found {endpoint!r}")

@@ -27,9 +27,7 @@ class _Lines(logging.Formatter):
             # A bug: keep where it happened, on the one line, without values.
             error = record.exc_info[1]
             frames = traceback.extract_tb(error.__traceback__)
-            places = " < ".join(
-                f"{os.path.basename(f.filename)}:{f.lineno} {f.name}" for f in reversed(frames)
-            )
+            places = " < ".join(f"{os.path.basename(f.filename)}:{f.lineno} {f.name}" for f in reversed(frames))
             text += f" [{type(error).__name__} at {places}]"
         if self._journal:
             return f"<{_PRIORITY.get(record.levelno, 6)}>{self._process}: {text}"

@@ -44,9 +44,7 @@ def read_private(base: str | Path, *names: str) -> bytes:
                 where = inner
                 _check_folder(os.fstat(where), base.joinpath(*names[:depth]))
             # O_NONBLOCK: opening a FIFO must not hang; regular files ignore it.
-            file = os.open(
-                names[-1], os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=where
-            )
+            file = os.open(names[-1], os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=where)
         finally:
             os.close(where)
     except OSError as error:
@@ -104,8 +102,7 @@ def _check_folder(found: os.stat_result, path: Path) -> None:
     if found.st_mode & 0o022 and not sticky:
         mode = stat.S_IMODE(found.st_mode)
         raise ConfigurationError(
-            f"{path}: expected a folder that only its owner can write, found mode {mode:04o}; "
-            f"run: chmod go-w {path}"
+            f"{path}: expected a folder that only its owner can write, found mode {mode:04o}; run: chmod go-w {path}"
         )
 
 
@@ -119,9 +116,7 @@ def _wrong_mode(path: str | Path, mode: int, wanted: str) -> str:
 
 def _why_not_opened(path: Path, error: OSError) -> str:
     if error.errno in (40, 20):  # ELOOP: the last part is a symlink; ENOTDIR: a part of the path is one
-        return (
-            f"{path}: expected real folders and a regular file, found a symlink or something else on the way"
-        )
+        return f"{path}: expected real folders and a regular file, found a symlink or something else on the way"
     return f"{path}: cannot be opened: {error.strerror}"
 
 

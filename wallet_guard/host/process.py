@@ -39,6 +39,6 @@ def refuse_sdk() -> None:
     if found is not None:
         where = os.path.dirname(found.origin or "") or "this environment"
         raise ConfigurationError(
-            f"expected an environment without the bittensor SDK, found it in {where}; install the signer in an "
-            "environment of its own (pip install wallet-guard), or pass --development to accept the risk"
+            f"expected an environment without the bittensor SDK, found it in {where}; install the signer in "
+            "an environment of its own (pip install wallet-guard), or accept the risk with --development"
         )

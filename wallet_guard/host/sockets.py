@@ -30,9 +30,7 @@ def inherited_sockets(environment: Mapping[str, str], pid: int) -> dict[str, soc
     try:
         count = int(environment["LISTEN_FDS"])
     except ValueError as error:
-        raise ConfigurationError(
-            f"LISTEN_FDS: expected a number, found {environment['LISTEN_FDS']!r}"
-        ) from error
+        raise ConfigurationError(f"LISTEN_FDS: expected a number, found {environment['LISTEN_FDS']!r}") from error
     names = environment.get("LISTEN_FDNAMES", "").split(":")
     if len(names) != count:
         raise ConfigurationError(f"LISTEN_FDNAMES: expected {count} names, found {len(names)}")
@@ -68,9 +66,7 @@ def listen_unix(path: str | Path, mode: int) -> socket.socket:
 def _clear(path: str | Path) -> None:
     try:
         if not stat.S_ISSOCK(os.lstat(path).st_mode):
-            raise ConfigurationError(
-                f"{path}: expected a free place for a socket, found something else there"
-            )
+            raise ConfigurationError(f"{path}: expected a free place for a socket, found something else there")
     except FileNotFoundError:
         return
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:

@@ -115,9 +115,7 @@ class Asker:
                 sent = True
                 message = await future
         except TimeoutError as error:
-            raise Unavailable(
-                f"the signer did not answer {question.ask} within {seconds:g} s", asked=sent
-            ) from error
+            raise Unavailable(f"the signer did not answer {question.ask} within {seconds:g} s", asked=sent) from error
         finally:
             self._waiting.pop(number, None)
         if "refusal" in message:

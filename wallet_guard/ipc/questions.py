@@ -101,9 +101,13 @@ class Failure:
 class IntentView:
     """An intent as its client may see it.
 
-    ``version`` grows with every change, so old news can be told from new. Times are Unix milliseconds by
-    the signer's clock. Hashes are 0x-hex. ``trouble`` is what stands in the way at the moment (the chain
-    cannot be reached, say), "" if nothing. ``weights`` are the (uid, u16) pairs that were signed.
+    ``version`` grows with every change, so old news can be told from new. Times are Unix milliseconds by the signer's
+    clock. Hashes are 0x-hex. ``trouble`` is what stands in the way at the moment (the chain cannot be reached, say),
+    "" if nothing. ``weights`` are the (uid, u16) pairs that were signed.
+
+    ``failure`` together with ``in_block`` means that the dispatch failed in that block (a reorg could still undo it).
+    A failure with code ``rate_limited`` has the next permitted block and time in ``not_before_block`` and
+    ``not_before_ms``.
     """
 
     intent: str

@@ -96,8 +96,7 @@ def _tuple(items: tuple[Any, ...], value: Any, where: str) -> tuple[Any, ...]:
     if len(value) != len(items):
         raise RecordError(f"{where}: expected {len(items)} items, found {len(value)}")
     return tuple(
-        _value(item, entry, f"{where}[{at}]")
-        for at, (item, entry) in enumerate(zip(items, value, strict=True))
+        _value(item, entry, f"{where}[{at}]") for at, (item, entry) in enumerate(zip(items, value, strict=True))
     )
 
 
