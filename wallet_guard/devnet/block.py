@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 
-from wallet_guard.devnet.metadata import compact as compact
+from wallet_guard.devnet.metadata import compact
 from wallet_guard.devnet.runtime import Runtime
 
 ZERO_HASH = "0x" + "00" * 32
@@ -68,16 +68,16 @@ def other_log(data: bytes) -> str:
     return "0x" + (b"\x00" + compact(len(data)) + data).hex()
 
 
-def make(  # noqa: PLR0913 - a header has that many fields
-    number: int,
-    parent_hash: str,
+def make(
+    parent: Block | None,
     state_root: str,
     logs: Sequence[str],
     extrinsics: Sequence[bytes],
     timestamp: int,
     runtime: Runtime,
 ) -> Block:
-    """The block with these contents, and the hash that follows from them."""
+    """The block on top of `parent` (None: block 0) with these contents, and the hash that follows from them."""
+    number, parent_hash = (0, ZERO_HASH) if parent is None else (parent.number + 1, parent.hash)
     extrinsics_root = digest(*extrinsics)
     head = bytes.fromhex(parent_hash[2:]) + compact(number) + bytes.fromhex(state_root[2:]) + extrinsics_root
     encoded = head + compact(len(logs)) + b"".join(bytes.fromhex(log[2:]) for log in logs)

@@ -1,10 +1,10 @@
-"""The chain: it checks extrinsics, makes blocks, lets them become final after a while, and can take back those that are not.
+"""The chain: it checks extrinsics, makes blocks, lets them become final, and can take back those that are not.
 
 Theory of operation. Blocks are made by `seal`, one after another, by whoever holds the clock. A block first does what
-the runtime does on its own (epoch schedule, changes asked for through `devnet_set` and `devnet_reveal`, timestamp), then
-takes from the pool what is valid, in order. A block is final once `finality_lag` blocks stand on it; `retract` takes back
-any that are not, and their extrinsics return to the pool. What must stay in step: `blocks` holds the canonical chain
-only, without gaps, from the oldest kept to the best; `history` has exactly those blocks' states.
+the runtime does on its own (epoch schedule, changes asked for through `devnet_set` and `devnet_reveal`, timestamp),
+then takes from the pool what is valid, in order. A block is final once `finality_lag` blocks stand on it; `retract`
+takes back any that are not, and their extrinsics return to the pool. What must stay in step: `blocks` holds the
+canonical chain only, without gaps, from the oldest kept to the best; `history` has exactly those blocks' states.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from wallet_guard.devnet.block import Block
 from wallet_guard.devnet.calls import Event
 from wallet_guard.devnet.extrinsic import Signed, decode, signed_payload, verifies
 from wallet_guard.devnet.history import History
+from wallet_guard.devnet.metadata import compact
 from wallet_guard.devnet.pool import Pending, Pool
 from wallet_guard.devnet.refusals import RpcError
 from wallet_guard.devnet.runtime import Runtime, State, Value
@@ -53,7 +54,9 @@ class Record:
 class Chain:
     """The canonical chain, its pool, and the outcome of every extrinsic."""
 
-    def __init__(self, runtime: Runtime, items: Mapping[bytes, bytes], *, slot_milliseconds: int, finality_lag: int) -> None:
+    def __init__(
+        self, runtime: Runtime, items: Mapping[bytes, bytes], *, slot_milliseconds: int, finality_lag: int
+    ) -> None:
         self.slot_milliseconds = slot_milliseconds
         self.finality_lag = finality_lag
         self.finality_paused = False
@@ -63,7 +66,7 @@ class Chain:
         self.on_block: Callable[[Block], None] = lambda _block: None
         self.on_finalized: Callable[[Block], None] = lambda _block: None
         self.on_status: Callable[[str, Status], None] = lambda _hash, _status: None
-        genesis = block.make(0, block.ZERO_HASH, block.changes_root(block.ZERO_HASH, items), (), (), 0, runtime)
+        genesis = block.make(None, block.changes_root(block.ZERO_HASH, items), (), (), 0, runtime)
         self.history.commit(0, items)
         self.blocks: dict[int, Block] = {0: genesis}
         self._numbers: dict[str, int] = {genesis.hash: 0}
@@ -113,7 +116,9 @@ class Chain:
             raise refusals.already_imported(signed.hash)
         state = self._next_state()
         self.validate(state, signed)
-        self.pool.add(Pending(signed, guards.pool_tag(state, signed.pallet, signed.function, signed.signer, signed.arguments)))
+        self.pool.add(
+            Pending(signed, guards.pool_tag(state, signed.pallet, signed.function, signed.signer, signed.arguments))
+        )
         self._remember(signed)
         self._announce(signed)
         return signed
@@ -143,7 +148,7 @@ class Chain:
         return state
 
     def validate(self, state: State, signed: Signed) -> None:
-        """Nothing when the extrinsic may stand in the block whose number `state` carries, or in a later one (its nonce).
+        """Nothing when the extrinsic may stand in the block whose number `state` carries, or (its nonce) a later one.
 
         The order is that of the node: era, signature, nonce, fee, then the pallets' own checks.
 
@@ -210,7 +215,7 @@ class Chain:
             logs.append(block.other_log(self._forks.to_bytes(4, "little")))
         root = block.changes_root(parent.state_root, state.changes)
         raw = [inherent, *(signed.raw for signed, _ in included)]
-        made = block.make(number, parent.hash, root, logs, raw, timestamp, runtime)
+        made = block.make(parent, root, logs, raw, timestamp, runtime)
         self.history.commit(number, state.changes)
         self._append(made, included)
         return made
@@ -311,7 +316,7 @@ class Chain:
     # -- taking blocks back -----------------------------------------------------------------------------------------
 
     def retract(self, depth: int, *, keep_extrinsics: bool = True) -> list[Block]:
-        """Take back the newest `depth` blocks, as a reorganisation does; what is returned are those blocks, newest first.
+        """Take back the newest `depth` blocks, as a reorganisation does: those blocks, newest first.
 
         Their extrinsics return to the pool, or are forgotten when `keep_extrinsics` is false.
 
@@ -366,4 +371,4 @@ def _failure(runtime: Runtime, error: CallError) -> Event:
 
 def _timestamp_inherent(runtime: Runtime, timestamp: int) -> bytes:
     call = bytes(runtime.core.compose_call("Timestamp", "set", {"now": timestamp}))
-    return block.compact(len(call) + 1) + b"\x04" + call
+    return compact(len(call) + 1) + b"\x04" + call

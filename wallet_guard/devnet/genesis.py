@@ -23,6 +23,7 @@ from typing import NamedTuple
 
 from bittensor_core import Keypair, ss58_encode
 
+from wallet_guard.devnet.block import digest
 from wallet_guard.devnet.runtime import Runtime, State
 from wallet_guard.devnet.subnets import PALLET, storage_index
 
@@ -86,7 +87,7 @@ class Neuron(NamedTuple):
 
 def _made_up(name: str) -> str:
     """The address of an account whose private key nobody has."""
-    return ss58_encode(blake2b(name.encode(), digest_size=32).digest(), 42)
+    return str(ss58_encode(blake2b(name.encode(), digest_size=32).digest(), 42))
 
 
 def _neurons(validators: Sequence[Validator]) -> list[Neuron]:
@@ -105,9 +106,7 @@ def _neurons(validators: Sequence[Validator]) -> list[Neuron]:
         known.add(validator.hotkey)
         coldkey = _made_up("coldkey of " + validator.hotkey)
         neurons.append(Neuron(validator.hotkey, coldkey, validator.stake * RAO))
-    for number in range(len(neurons), UIDS):
-        neurons.append(Neuron(_made_up(f"miner {number}"), _made_up(f"coldkey of miner {number}"), 0))
-    return neurons
+    return neurons + [made_up_neuron(f"miner {number}") for number in range(len(neurons), UIDS)]
 
 
 def build(runtime: Runtime, genesis: Genesis) -> dict[bytes, bytes]:
@@ -134,7 +133,9 @@ def build(runtime: Runtime, genesis: Genesis) -> dict[bytes, bytes]:
         _put_account(state, neuron.hotkey, 0)
     _put_account(state, neurons[0].hotkey, _ALICE_BALANCE_RAO)
     changes = {key: value for key, value in state.changes.items() if value is not None}
-    # An item of its own, as a real chain keeps its id outside the runtime: it only has to enter the state root.
+    # Both only have to enter the state root, so that another runtime or another id makes another chain: clients keep
+    # metadata by genesis hash and spec version.
+    changes[b":code"] = digest(runtime.metadata)
     changes[b":devnet-chain-id"] = genesis.chain_id.encode()
     return changes
 
@@ -199,3 +200,41 @@ def put_neuron(state: State, netuid: int, uid: int, neuron: Neuron) -> None:
     state.put(PALLET, "IsNetworkMember", neuron.hotkey, netuid, value=True)
     state.put(PALLET, "BlockAtRegistration", netuid, uid, value=0)
     state.put(PALLET, "TotalHotkeyAlpha", neuron.hotkey, netuid, value=neuron.stake_rao)
+
+
+def made_up_neuron(name: str) -> Neuron:
+    """A miner without stake whose keys nobody has."""
+    return Neuron(_made_up(name), _made_up("coldkey of " + name), 0)
+
+
+def grow(state: State, netuid: int, count: int) -> None:
+    """Make room for `count` uids on a subnet that may have fewer."""
+    size = int(state.get(PALLET, "SubnetworkN", netuid))
+    if size >= count:
+        return
+    now = int(state.get("System", "Number"))
+    state.put(PALLET, "SubnetworkN", netuid, value=count)
+    for name in ("ValidatorPermit", "Active"):
+        state.put(PALLET, name, netuid, value=[*state.get(PALLET, name, netuid), *([False] * (count - size))])
+    for mechid in range(int(state.get(PALLET, "MechanismCountCurrent", netuid))):
+        index = storage_index(netuid, mechid)
+        state.put(
+            PALLET, "LastUpdate", index, value=[*state.get(PALLET, "LastUpdate", index), *([now] * (count - size))]
+        )
+
+
+def replace_neuron(state: State, netuid: int, uid: int, neuron: Neuron, *, permit: bool) -> None:
+    """Give a uid to a neuron, taking it from whoever has it; nothing of the old one's weights or endpoints remains."""
+    old = state.get(PALLET, "Keys", netuid, uid) if state.has(PALLET, "Keys", netuid, uid) else None
+    if old is not None and old != neuron.hotkey:
+        for name in ("Uids", "Axons", "Prometheus", "NeuronCertificates"):
+            state.remove(PALLET, name, netuid, old)
+        state.remove(PALLET, "IsNetworkMember", old, netuid)
+        for mechid in range(int(state.get(PALLET, "MechanismCountCurrent", netuid))):
+            state.remove(PALLET, "Weights", storage_index(netuid, mechid), uid)
+    put_neuron(state, netuid, uid, neuron)
+    state.put(PALLET, "Owner", neuron.hotkey, value=neuron.coldkey)
+    state.put(PALLET, "BlockAtRegistration", netuid, uid, value=state.get("System", "Number"))
+    permits = list(state.get(PALLET, "ValidatorPermit", netuid))
+    permits[uid] = permit
+    state.put(PALLET, "ValidatorPermit", netuid, value=permits)

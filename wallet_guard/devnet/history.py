@@ -1,4 +1,4 @@
-"""Every storage item of the last blocks: one list of versions per key, so that old blocks answer without copies of the state.
+"""Every storage item of the last blocks, as versions per key: old blocks answer without copies of the state.
 
 Rules that must stay in step: versions of a key rise strictly by block number; `_touched[n]` names exactly the keys
 that have a version at block n; block numbers are committed in order, and may be taken back only from the newest down.

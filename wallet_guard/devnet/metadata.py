@@ -35,13 +35,16 @@ class Span(NamedTuple):
     end: int
 
 
+_NOWHERE = Span(0, 0)
+
+
 @dataclass(slots=True)
 class PalletLayout:
     """Where one pallet keeps what the edits need."""
 
     name: str
     entry_count: int = 0
-    entry_count_at: Span = Span(0, 0)
+    entry_count_at: Span = _NOWHERE
     entries_end: int = 0
     map_keys: dict[str, Span] = field(default_factory=dict)
     constants: dict[str, Span] = field(default_factory=dict)
@@ -53,7 +56,7 @@ class Layout:
     """Where the metadata keeps what the edits need: offsets into the bytes that were surveyed."""
 
     type_count: int = 0
-    type_count_at: Span = Span(0, 0)
+    type_count_at: Span = _NOWHERE
     types_end: int = 0
     variant_indices: dict[int, dict[str, int]] = field(default_factory=dict)
     pallets: dict[str, PalletLayout] = field(default_factory=dict)

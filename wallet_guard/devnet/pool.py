@@ -1,8 +1,8 @@
 """The transaction pool: extrinsics that are valid now, or will be once a gap in their signer's nonces is closed.
 
-Rules, as a real pool of this runtime has them: one extrinsic per signer and nonce, and none can be replaced (priority is
-1 for all, tips are ignored); the same extrinsic twice is refused as already imported; a nonce ahead of the account's
-waits as `future`; what becomes invalid is thrown out after each block.
+Rules, as a real pool of this runtime has them: one extrinsic per signer and nonce, and none can be replaced (priority
+is 1 for all, tips are ignored); the same extrinsic twice is refused as already imported; a nonce ahead of the
+account's waits as `future`; what becomes invalid is thrown out after each block.
 """
 
 from __future__ import annotations
