@@ -1,0 +1,379 @@
+"""A WebSocket on an asyncio transport, either role: the shell around `wire.websocket.machine`.
+
+What a handler holds is the `WebSocket`; what it provides is an `Endpoint` whose methods are called in order,
+from within the read that brought the message. All that they send during one read leaves in one write.
+"""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable
+from time import monotonic
+from typing import Protocol
+
+from wallet_guard.net.exchange import Peer, Request
+from wallet_guard.net.limits import WebSocketLimits
+from wallet_guard.wire.websocket import closing
+from wallet_guard.wire.websocket.machine import CLOSED, OPEN, Machine
+
+_logger = logging.getLogger("wallet_guard.net")
+
+
+class Endpoint:
+    """Callbacks of one connection (or of many, it is told which); override what you need. None may block.
+
+    An exception from one of them is logged once and closes the connection with 1011.
+    """
+
+    def on_open(self, websocket: "WebSocket") -> None:
+        """The handshake is done."""
+
+    def on_message(self, websocket: "WebSocket", data: str | bytes) -> None:
+        """A message, in order: str for text, bytes for binary."""
+
+    def on_pong(self, websocket: "WebSocket", payload: bytes) -> None:
+        """A pong."""
+
+    def on_close(self, websocket: "WebSocket", code: int, reason: str) -> None:
+        """The end, exactly once if `on_open` was called: the peer's code, ours if the peer was at fault, or 1006."""
+
+
+class Owner(Protocol):
+    """What a connection tells the server, or client, that it belongs to."""
+
+    def websocket_lost(self, websocket: "WebSocket") -> None:
+        """The transport is gone."""
+
+    def count(self, what: str) -> None:
+        """A ceiling or deadline ended something."""
+
+
+class WebSocket(asyncio.Protocol):
+    """One open connection.
+
+    Public: `peer`, `request` (the opening request; None in the client role), `subprotocol`, `is_open`,
+    `close_code` and `close_reason` once closed; and `state`, yours to keep anything in.
+    Sending never blocks and returns False once the connection is no longer open.
+    """
+
+    __slots__ = (
+        "_closing_since",
+        "_corked",
+        "_endpoint",
+        "_finished",
+        "_heard",
+        "_held",
+        "_limits",
+        "_machine",
+        "_owner",
+        "_pinged",
+        "_serves",
+        "_stalled_since",
+        "_transport",
+        "_writable",
+        "close_code",
+        "close_reason",
+        "peer",
+        "request",
+        "state",
+        "subprotocol",
+    )
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        owner: Owner,
+        limits: WebSocketLimits,
+        new_key: Callable[[], bytes] | None = None,
+    ) -> None:
+        self._endpoint = endpoint
+        self._owner = owner
+        self._limits = limits
+        self._machine = Machine(self, limits.messages, new_key)
+        self._transport: asyncio.Transport | None = None
+        self._corked = False  # inside a read: sends are collected for one write
+        self._heard = 0.0  # when the last byte came
+        self._pinged = False  # we asked since
+        self._closing_since = 0.0
+        self._stalled_since = 0.0
+        self._finished = False  # nothing further will be written
+        self._serves = new_key is None
+        self._held = False  # reading is paused by the endpoint
+        self._writable: asyncio.Future[None] | None = None  # awaited by `drain`
+        self.peer = Peer("", 0, -1)
+        self.request: Request | None = None
+        self.subprotocol = ""
+        self.close_code = 0
+        self.close_reason = ""
+        self.state: object = None
+
+    # --- for handlers
+
+    @property
+    def is_open(self) -> bool:
+        """Whether messages can be sent."""
+        return self._machine.state == OPEN
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether the transport is gone."""
+        return self._transport is None
+
+    @property
+    def queued_bytes(self) -> int:
+        """Bytes that the peer has not taken from us yet."""
+        return 0 if self._transport is None else self._transport.get_write_buffer_size()
+
+    def send_text(self, text: str) -> bool:
+        """Sends a text message."""
+        return self._machine.send_text(text) and (self._corked or self._flush())
+
+    def send_binary(self, data: bytes) -> bool:
+        """Sends a binary message."""
+        return self._machine.send_binary(data) and (self._corked or self._flush())
+
+    def send_encoded(self, frame: bytes) -> bool:
+        """Sends a frame made once by `wire.websocket.frames.encode_frame` for many peers; server role only."""
+        return self._machine.send_encoded(frame) and (self._corked or self._flush())
+
+    def ping(self, payload: bytes = b"") -> bool:
+        """Sends a ping of at most 125 bytes; heartbeats are sent without your doing."""
+        return self._machine.send_ping(payload) and (self._corked or self._flush())
+
+    def close(self, code: int = closing.NORMAL, reason: str = "") -> None:
+        """Begins the closing handshake; `on_close` follows, after `close_seconds` at the latest.
+
+        Raises:
+            ValueError: a code that must not be sent.
+        """
+        if self._machine.send_close(code, reason):
+            self._closing_since = monotonic()
+            if not self._corked:
+                self._flush()
+
+    def abort(self) -> None:
+        """Ends the connection at once, without a close frame."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    def pause_reading(self) -> None:
+        """Takes no further messages for now; those of the current read still come."""
+        self._held = True
+        self._set_reading()
+
+    def resume_reading(self) -> None:
+        """Takes messages again."""
+        self._held = False
+        self._set_reading()
+
+    async def drain(self) -> None:
+        """Waits until the peer has taken most of what is queued, or the connection has ended."""
+        while self._stalled_since and self._transport is not None:
+            if self._writable is None:
+                self._writable = asyncio.get_running_loop().create_future()
+            await asyncio.shield(self._writable)
+
+    # --- for the server and the client
+
+    def open(self, transport: asyncio.Transport, first: bytes) -> None:
+        """Takes over the transport after the handshake; `first` has come behind it already."""
+        self._transport = transport
+        self._heard = monotonic()
+        transport.set_protocol(self)
+        transport.set_write_buffer_limits(high=self._limits.pause_reading_bytes)
+        self._corked = True
+        try:
+            self._endpoint.on_open(self)
+        except Exception:  # noqa: BLE001 - logged; an endpoint's bug ends its own connection only
+            self._broken("on_open")
+        self.data_received(first)
+
+    def check(self, now: float) -> float:
+        """Applies the deadlines; returns the seconds until the next look."""
+        limits = self._limits
+        self._machine.renew_budget()
+        if self._stalled_since and now - self._stalled_since > limits.stall_seconds:
+            self._drop("stall_seconds")
+        if self._closing_since:
+            if now - self._closing_since > limits.close_seconds:
+                self._drop("close_seconds")
+            return limits.close_seconds
+        silence = now - self._heard
+        if silence < limits.ping_seconds:
+            self._pinged = False
+            return limits.ping_seconds - silence
+        if not self._pinged:
+            self._pinged = True
+            self.ping()
+        elif silence > limits.ping_seconds + limits.pong_seconds:
+            self._drop("pong_seconds")
+        return min(limits.pong_seconds, limits.ping_seconds)
+
+    # --- asyncio.Protocol
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes from the peer."""
+        self._heard = monotonic()
+        self._corked = True
+        try:
+            self._machine.receive(data)
+        except Exception:  # noqa: BLE001 - as above
+            self._broken("on_message")
+        self._corked = False
+        self._flush()
+
+    def eof_received(self) -> bool:
+        """The peer will send no more."""
+        self._machine.receive_eof()
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
+        """The transport is gone."""
+        self._transport = None
+        self._machine.receive_eof()
+        self._stalled_since = 0.0
+        self._wake()
+        self._owner.websocket_lost(self)
+
+    def pause_writing(self) -> None:
+        """The peer does not keep up."""
+        self._stalled_since = monotonic()
+        self._set_reading()
+
+    def resume_writing(self) -> None:
+        """The peer has caught up."""
+        self._stalled_since = 0.0
+        self._set_reading()
+        self._wake()
+
+    # --- events of the machine
+
+    def on_message(self, data: str | bytes) -> None:
+        """Passes it on."""
+        self._endpoint.on_message(self, data)
+
+    def on_ping(self, payload: bytes) -> None:
+        """The pong is queued already."""
+
+    def on_pong(self, payload: bytes) -> None:
+        """Passes it on."""
+        self._endpoint.on_pong(self, payload)
+
+    def on_close(self, code: int, reason: str) -> None:
+        """Passes it on."""
+        self.close_code, self.close_reason = code, reason
+        if self._machine.failure is not None:
+            self._owner.count(f"websocket closed with {code}")
+        try:
+            self._endpoint.on_close(self, code, reason)
+        except Exception:
+            _logger.exception("an endpoint failed in on_close")
+
+    # ---
+
+    def _flush(self) -> bool:
+        transport, outgoing = self._transport, self._machine.outgoing
+        if transport is None:
+            outgoing.clear()
+            return False
+        if outgoing:
+            transport.write(outgoing[0] if len(outgoing) == 1 else b"".join(outgoing))
+            outgoing.clear()
+            if transport.get_write_buffer_size() > self._limits.max_queued_bytes:
+                self._drop("max_queued_bytes")
+                return False
+        if self._machine.state == CLOSED and not self._finished:
+            self._finish(transport)
+        return True
+
+    def _finish(self, transport: asyncio.Transport) -> None:
+        """Ends the transport after the closing handshake, or after the peer's fault."""
+        self._finished = True
+        self._closing_since = self._closing_since or monotonic()
+        if self._machine.failure is not None and transport.can_write_eof():
+            # Unread bytes at close would become a reset, and the peer might never read why: it ends its side
+            # first.
+            transport.write_eof()
+        elif self._machine.failure is not None or self._serves:
+            # RFC 6455, section 7.1.1: the server ends the connection, the client waits for it
+            transport.close()
+
+    def _set_reading(self) -> None:
+        # A server reads nothing from a peer that does not read. A client does, or both might wait for each
+        # other.
+        pause = self._held or (self._serves and self._stalled_since > 0)
+        if self._transport is None or self._transport.is_closing():
+            return
+        if pause and self._transport.is_reading():
+            self._transport.pause_reading()
+        elif not pause and not self._transport.is_reading():
+            self._transport.resume_reading()
+
+    def _broken(self, where: str) -> None:
+        _logger.exception("an endpoint failed in %s", where)
+        self._machine.send_close(closing.INTERNAL_ERROR)
+        self._closing_since = monotonic()
+
+    def _drop(self, why: str) -> None:
+        self._owner.count(why)
+        self.abort()
+
+    def _wake(self) -> None:
+        if self._writable is not None and not self._writable.done():
+            self._writable.set_result(None)
+        self._writable = None
+
+
+class Inbox(Endpoint):
+    """For those who would rather await: messages in a queue with a ceiling, at which reading stops.
+
+    The queue may exceed `max_messages` by what one read has brought (at most 256 KiB).
+    """
+
+    def __init__(self, max_messages: int = 64) -> None:
+        self._messages: deque[str | bytes] = deque()
+        self._max_messages = max_messages
+        self._arrived: asyncio.Future[None] | None = None
+        self._websocket: WebSocket | None = None
+        self._closed = False
+
+    async def receive(self) -> str | bytes | None:
+        """The next message; None once the connection is closed and the queue empty. For one task at a time."""
+        while not self._messages:
+            if self._closed:
+                return None
+            self._arrived = asyncio.get_running_loop().create_future()
+            await self._arrived
+        message = self._messages.popleft()
+        if len(self._messages) < self._max_messages and self._websocket is not None:
+            self._websocket.resume_reading()
+        return message
+
+    def __aiter__(self) -> "Inbox":
+        return self
+
+    async def __anext__(self) -> str | bytes:
+        message = await self.receive()
+        if message is None:
+            raise StopAsyncIteration
+        return message
+
+    def on_open(self, websocket: WebSocket) -> None:
+        """Remembers whose messages these are."""
+        self._websocket = websocket
+
+    def on_message(self, websocket: WebSocket, data: str | bytes) -> None:
+        """Queues it."""
+        self._messages.append(data)
+        if len(self._messages) >= self._max_messages:
+            websocket.pause_reading()
+        self._wake()
+
+    def on_close(self, websocket: WebSocket, code: int, reason: str) -> None:  # noqa: ARG002 - Endpoint's
+        """Ends the queue."""
+        self._closed = True
+        self._wake()
+
+    def _wake(self) -> None:
+        if self._arrived is not None and not self._arrived.done():
+            self._arrived.set_result(None)
