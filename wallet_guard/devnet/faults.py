@@ -15,7 +15,8 @@ without end) and `skip` (how many pass first, default 0):
 - `refuse`: answered with the JSON-RPC error `code`, `message`, `data` (default 1010, Invalid Transaction, Transaction
   is outdated).
 - `swallow`: for submissions: accepted and answered, then dropped from the pool without a word.
-- `half_open`: takes no fields; every connection stays open and is silent, subscriptions too.
+- `half_open`: takes no fields; every connection stays open and is silent, subscriptions too. Pings are still answered;
+  for a peer that answers not even those, stop the process (SIGSTOP).
 
 Lies, told until healed:
 
@@ -99,6 +100,10 @@ class Fault:
         """Whether this request is one of those, not counting it."""
         return any(fnmatchcase(method, pattern) for pattern in self.methods)
 
+    def number_of(self, field: str, default: int) -> int:
+        """A field that `add` has found to be a number, or the default."""
+        return int(self.fields.get(field, default))
+
 
 def parse(order: Any) -> tuple[str, Fields]:
     """The kind and the fields of a `devnet_fault` order. Raises: FaultError."""
@@ -131,6 +136,9 @@ class Faults:
         skip, times = fields.get("skip", 0), fields.get("times")
         if not isinstance(skip, int) or not (times is None or isinstance(times, int)):
             raise FaultError("expected numbers as skip and times")
+        for name in ("milliseconds", "code", "offset", "value", "spec_version", "transaction_version"):
+            if kind != "lie_storage" and not isinstance(fields.get(name, 0), int):
+                raise FaultError(f"expected a number as {name}, found {str(fields[name])[:40]!r}")
         self._last += 1
         fault = Fault(self._last, kind, fields, tuple(methods), skip, times)
         self._standing[fault.number] = fault

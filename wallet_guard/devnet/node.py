@@ -103,7 +103,7 @@ class Node:
 
     def _shift(self) -> int:
         lie = self.faults.find("lie_head")
-        return int(lie.fields.get("offset", 0)) if lie is not None else 0
+        return lie.number_of("offset", 0) if lie is not None else 0
 
     def _header(self, made: Block) -> Json:
         return made.header() | {"number": hex(max(made.number + self._shift(), 0))}
@@ -259,7 +259,7 @@ class Node:
         lie = self.faults.find("lie_nonce")
         if lie is None:
             return truth
-        return lie.fields.get("value", max(truth + int(lie.fields.get("offset", 0)), 0))
+        return lie.fields.get("value", max(truth + lie.number_of("offset", 0), 0))
 
     def submit(self, _session: Session, params: list[Json]) -> Json:
         """`author_submitExtrinsic`: the hash of what the pool has taken."""

@@ -1,14 +1,12 @@
 """JSON-RPC 2.0 over one connection: requests in, answers and subscription notifications out; no I/O.
 
-A `Session` is one connection. Everything it is to be sent goes, in order, through `outgoing`; whoever owns the
-connection takes it from there. The answer to a request stands before any notification that the request caused.
+A `Session` is one connection. The answer to a request is delivered before any notification that the request caused.
 """
 
 from __future__ import annotations
 
 import itertools
 import json
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -19,9 +17,6 @@ from wallet_guard.devnet.refusals import (
     PARSE_ERROR,
     RpcError,
 )
-
-MAX_OUTGOING_MESSAGES = 4096
-"""A client that lets more wait than this is cut off: it does not read."""
 
 MAX_SUBSCRIPTIONS = 1024
 """A node's own default per connection (`--rpc-max-subscriptions-per-connection`)."""
@@ -40,23 +35,31 @@ class Request:
 
 
 class Session:
-    """One connection: what waits to be sent, and its open subscriptions."""
+    """One connection: `deliver` takes each message for it; `silent` keeps notifications from it."""
 
-    def __init__(self, wake: Callable[[], None]) -> None:
-        self.outgoing: deque[str] = deque()
-        self.overflowed = False
+    def __init__(self, deliver: Callable[[str], object]) -> None:
         self.silent = False
-        self._wake = wake
-        self._ids = itertools.count(1)
         self.subscriptions: dict[str, str] = {}
+        self._deliver = deliver
+        self._held: list[str] | None = None
+        self._ids = itertools.count(1)
 
     def send(self, message: Json) -> None:
-        """Queue a message; past the ceiling the session is marked `overflowed` instead."""
-        if len(self.outgoing) >= MAX_OUTGOING_MESSAGES:
-            self.overflowed = True
+        """Deliver a message, or keep it while an answer is being made."""
+        text = json.dumps(message, separators=(",", ":"))
+        if self._held is None:
+            self._deliver(text)
         else:
-            self.outgoing.append(message if isinstance(message, str) else json.dumps(message, separators=(",", ":")))
-        self._wake()
+            self._held.append(text)
+
+    def hold(self) -> None:
+        """Keep messages until `release`."""
+        self._held = []
+
+    def release(self) -> list[str]:
+        """Keep no longer: what was kept, in order."""
+        held, self._held = self._held or [], None
+        return held
 
     def open(self, notification: str) -> str:
         """A new subscription, whose updates carry `notification` as their method; its id. Raises: RpcError."""
@@ -124,10 +127,11 @@ def perform(handlers: dict[str, Handler], session: Session, request: Request) ->
         return failure(request.id, error)
 
 
-def answer(handlers: dict[str, Handler], session: Session, requests: list[Request], *, batch: bool) -> None:
-    """Perform requests in order and queue the answer: behind what waited before, ahead of what the requests caused."""
-    mark = len(session.outgoing)
-    answers = [perform(handlers, session, request) for request in requests]
-    caused = [session.outgoing.pop() for _ in range(len(session.outgoing) - mark)]
-    session.send(answers if batch else answers[0])
-    session.outgoing.extend(reversed(caused))
+def answer(handlers: dict[str, Handler], session: Session, requests: list[Request], *, batch: bool) -> list[str]:
+    """Perform requests in order; what is to be delivered then: the answer, and behind it what the requests caused."""
+    session.hold()
+    try:
+        answers = [perform(handlers, session, request) for request in requests]
+    finally:
+        caused = session.release()
+    return [json.dumps(answers if batch else answers[0], separators=(",", ":")), *caused]

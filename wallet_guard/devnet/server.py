@@ -1,15 +1,13 @@
 """The devnet on the wire: connections, the block timer, and the faults that are met there.
 
-One task per connection reads requests and performs them at once, one after another, so the chain is never touched by
-two at a time; one more writes what waits. A request that a `slow` fault meets is performed later by a task of its
-own.
+Requests are performed at once, within the read that brought them, so the chain is never touched by two at a time. A
+request that a `slow` fault meets is performed later, by a timer.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Protocol
 
 from wallet_guard.devnet import rpc
 from wallet_guard.devnet.chain import Chain
@@ -18,26 +16,12 @@ from wallet_guard.devnet.faults import Fault, Faults
 from wallet_guard.devnet.node import Node
 from wallet_guard.devnet.refusals import POOL_INVALID, RpcError
 from wallet_guard.devnet.rpc import Handler, Request, Session
+from wallet_guard.net.websocket import Endpoint, WebSocket
 
 MAX_DELAY_MILLISECONDS = 600_000
-MAX_DELAYED = 256
-"""How many requests of a connection may be delayed at once; further ones are performed at once."""
 
 
-class Wire(Protocol):
-    """What the devnet needs of a WebSocket connection."""
-
-    async def receive(self) -> str | None:
-        """The next text message; None when the connection has ended."""
-
-    async def send(self, text: str) -> None:
-        """Send a text message. Raises: ConnectionError when the connection has ended."""
-
-    def abort(self) -> None:
-        """Cut the connection without a closing handshake."""
-
-
-class Devnet:
+class Devnet(Endpoint):
     """The chain with its RPC methods, block timer and connections. `clock` gives the wall time in milliseconds."""
 
     def __init__(self, chain: Chain, clock: Callable[[], int]) -> None:
@@ -48,9 +32,10 @@ class Devnet:
         self.handlers: dict[str, Handler] = self.node.methods() | Control(chain, self.faults, clock).methods()
         names = sorted([*self.handlers, "rpc_methods"])
         self.handlers["rpc_methods"] = lambda _session, _params: {"methods": names}
+        self._sessions: dict[WebSocket, Session] = {}
 
     async def mine(self) -> None:
-        """Make a block every slot, for ever; a late one does not delay the next."""
+        """Make a block every slot, for ever; one that is late does not delay the next."""
         loop = asyncio.get_running_loop()
         slot = self.chain.slot_milliseconds / 1000
         due = loop.time()
@@ -58,94 +43,68 @@ class Devnet:
             due = max(due + slot, loop.time() - slot)
             await asyncio.sleep(due - loop.time())
             if self.faults.find("no_mining") is None:
+                for session in self._sessions.values():
+                    session.silent = self.faults.find("half_open") is not None
                 self.chain.seal(self.clock())
 
-    async def serve(self, wire: Wire) -> None:
-        """Answer one connection until it ends."""
-        connection = _Connection(self, wire)
+    def on_open(self, websocket: WebSocket) -> None:
+        """A client has come."""
+        self._sessions[websocket] = Session(websocket.send_text)
+
+    def on_close(self, websocket: WebSocket, code: int, reason: str) -> None:  # noqa: ARG002 - why does not matter
+        """A client has gone, and its subscriptions with it."""
+        session = self._sessions.pop(websocket, None)
+        if session is not None:
+            self.node.forget(session)
+
+    def on_message(self, websocket: WebSocket, data: str | bytes) -> None:
+        """Requests of a client."""
+        session = self._sessions[websocket]
         try:
-            await connection.run()
-        finally:
-            self.node.forget(connection.session)
-
-
-class _Connection:
-    def __init__(self, devnet: Devnet, wire: Wire) -> None:
-        self.devnet = devnet
-        self.wire = wire
-        self.waiting = asyncio.Event()
-        self.session = Session(self.waiting.set)
-        self.delayed: set[asyncio.Task[None]] = set()
-
-    async def run(self) -> None:
-        writer = asyncio.create_task(self._write())
-        try:
-            while (text := await self.wire.receive()) is not None:
-                self._take(text)
-        finally:
-            for task in (writer, *self.delayed):
-                task.cancel()
-            await asyncio.gather(writer, *self.delayed, return_exceptions=True)
-
-    async def _write(self) -> None:
-        while True:
-            await self.waiting.wait()
-            self.waiting.clear()
-            if self.session.overflowed:
-                self.wire.abort()
-                return
-            while self.session.outgoing:
-                try:
-                    await self.wire.send(self.session.outgoing.popleft())
-                except ConnectionError:
-                    return
-
-    def _take(self, text: str) -> None:
-        try:
-            requests, batch = rpc.parse(text)
+            requests, batch = rpc.parse(data if isinstance(data, str) else data.decode(errors="replace"))
         except RpcError as error:
-            self.session.send(rpc.failure(None, error))
+            session.send(rpc.failure(None, error))
             return
-        faults = self.devnet.faults
-        self.session.silent = faults.find("half_open") is not None
-        if self.session.silent:
+        session.silent = self.faults.find("half_open") is not None
+        if session.silent:
             requests = [request for request in requests if request.method.startswith("devnet_")]
         met: dict[str, Fault] = {}
         for request in requests:
-            met |= faults.strike(request.method)
+            met |= self.faults.strike(request.method)
         if "close" in met:
-            self.wire.abort()
+            websocket.abort()
         elif not requests or "mute" in met:
             return
-        elif "slow" in met and len(self.delayed) < MAX_DELAYED:
-            milliseconds = min(max(int(met["slow"].fields.get("milliseconds", 1000)), 0), MAX_DELAY_MILLISECONDS)
-            task = asyncio.create_task(self._later(milliseconds / 1000, requests, met, batch=batch))
-            self.delayed.add(task)
-            task.add_done_callback(self.delayed.discard)
+        elif "slow" in met:
+            milliseconds = min(max(met["slow"].number_of("milliseconds", 1000), 0), MAX_DELAY_MILLISECONDS)
+            loop = asyncio.get_running_loop()
+            loop.call_later(milliseconds / 1000, self._perform, websocket, requests, met, batch)
         else:
-            self._perform(requests, met, batch=batch)
+            self._perform(websocket, requests, met, batch)
 
-    async def _later(self, seconds: float, requests: list[Request], met: dict[str, Fault], *, batch: bool) -> None:
-        await asyncio.sleep(seconds)
-        self._perform(requests, met, batch=batch)
-
-    def _perform(self, requests: list[Request], met: dict[str, Fault], *, batch: bool) -> None:
+    def _perform(self, websocket: WebSocket, requests: list[Request], met: dict[str, Fault], batch: bool) -> None:
+        session = self._sessions.get(websocket)
+        if session is None:
+            return  # it left while it was kept waiting
         if "refuse" in met:
             refusal = _refusal(met["refuse"])
             answers = [rpc.failure(request.id, refusal) for request in requests]
-            self.session.send(answers if batch else answers[0])
+            session.send(answers if batch else answers[0])
             return
-        known = set(self.devnet.chain.records)
-        rpc.answer(self.devnet.handlers, self.session, requests, batch=batch)
+        known = set(self.chain.records)
+        messages = rpc.answer(self.handlers, session, requests, batch=batch)
         if "swallow" in met:
-            for extrinsic_hash in set(self.devnet.chain.records) - known:
-                self.devnet.chain.drop(extrinsic_hash, None)
+            for extrinsic_hash in set(self.chain.records) - known:
+                self.chain.drop(extrinsic_hash, None)
         if "lose_answer" in met:
-            self.session.outgoing.clear()
-            self.wire.abort()
+            websocket.abort()
+            return
+        for message in messages:
+            websocket.send_text(message)
 
 
 def _refusal(fault: Fault) -> RpcError:
     fields = fault.fields
-    code, message = fields.get("code", POOL_INVALID), fields.get("message", "Invalid Transaction")
-    return RpcError(code, message, fields.get("data", "Transaction is outdated" if "message" not in fields else None))
+    if "message" in fields:
+        return RpcError(fault.number_of("code", POOL_INVALID), str(fields["message"]), fields.get("data"))
+    return RpcError(fault.number_of("code", POOL_INVALID), "Invalid Transaction", "Transaction is outdated")
