@@ -1,0 +1,120 @@
+"""The process: ``python -m wallet_guard.gateway --config FILE``.
+
+Exit status: 0 after SIGTERM or SIGINT, 78 where the configuration must be mended, 2 for wrong arguments.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import socket
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from wallet_guard.gateway.body import MAX_BODY_BYTES
+from wallet_guard.gateway.listeners import open_listeners, shown_address
+from wallet_guard.gateway.routes import KNOWN_DEFAULT_TOKENS, Desk, respond_unrouted
+from wallet_guard.gateway.submission import ACCEPT_SECONDS, GOAL_SECONDS, Submissions
+from wallet_guard.gateway.waits import MAX_WAITS, Waits
+from wallet_guard.host.config import ConfigurationError, load_config
+from wallet_guard.host.log import start_log
+from wallet_guard.host.readiness import notify
+from wallet_guard.ipc.asker import Asker
+from wallet_guard.ipc.questions import IntentView
+from wallet_guard.ipc.records import RecordError, from_json
+from wallet_guard.net.limits import ServerLimits
+from wallet_guard.net.server import Server
+from wallet_guard.wire.http1.head import Limits as HttpLimits
+
+# Run as a program, __name__ is "__main__", which is not ours to the log.
+log = logging.getLogger("wallet_guard.gateway")
+
+STOP_SECONDS = 2.0
+"""For answers under way at SIGTERM; waiting requests are answered at once."""
+
+TOKEN_VARIABLE = "WALLET_SERVICE_TOKEN"  # noqa: S105 -- the variable's name
+
+LIMITS = ServerLimits(
+    http=HttpLimits(max_body_bytes=MAX_BODY_BYTES),
+    # The longest wait and a margin: our own deadline speaks first, and says more.
+    handler_seconds=max(GOAL_SECONDS.values()) + ACCEPT_SECONDS + 10.0,
+    # Every wait is a connection; others look meanwhile.
+    max_connections=MAX_WAITS + 256,
+    # All local programs have one address: half of the house, so that none shuts out the other uid or address.
+    max_connections_per_address=(MAX_WAITS + 256) // 2,
+)
+
+
+def check_environment(environment: Mapping[str, str]) -> None:
+    """Refuses to start beside a token that is no secret.
+
+    The gateway needs no token; but where the seeds' default is set, a node of this host will use it.
+
+    Raises:
+        ConfigurationError: ``WALLET_SERVICE_TOKEN`` is set, to nothing or to a known default.
+    """
+    token = environment.get(TOKEN_VARIABLE)
+    if token is not None and token.strip() in KNOWN_DEFAULT_TOKENS:
+        found = "a known default" if token.strip() else "an empty one"
+        raise ConfigurationError(
+            f"{TOKEN_VARIABLE}: expected no token or one of 'wallet-guard client add', found {found}; unset it"
+        )
+
+
+async def serve(signer_socket: str, listeners: list[socket.socket], environment: Mapping[str, str]) -> None:
+    """Answers clients until SIGTERM or SIGINT; closes the listeners."""
+    waits = Waits()
+
+    def take_event(name: str, body: Any) -> None:
+        # Most news concern nobody here, and a view is long: look at its id before reading it.
+        if name != "intent" or not isinstance(body, dict) or not waits.follows(str(body.get("intent"))):
+            return
+        try:
+            waits.tell(from_json(IntentView, body))
+        except RecordError as error:
+            log.warning(f"signer: told an intent that cannot be read: {error}")
+
+    asker = Asker(signer_socket, on_event=take_event, on_connect=waits.doubt)
+    submissions = Submissions(asker, waits)
+    server = Server(Desk(asker, submissions).routes(), limits=LIMITS, on_error=respond_unrouted)
+    loop = asyncio.get_running_loop()
+    asking = loop.create_task(asker.run())
+    # Stopping begins where asking ends: by a signal, or by a bug in it, which then ends the process.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, asking.cancel)
+    for listener in listeners:
+        await server.listen_socket(listener)
+    log.info(f"listening on {', '.join(shown_address(listener) for listener in listeners)}")
+    notify("READY=1", environment)
+    await asyncio.wait({asking})
+    notify("STOPPING=1", environment)
+    log.info(f"stopping; {len(waits)} requests wait")
+    submissions.stop()
+    await server.stop(STOP_SECONDS)
+    with contextlib.suppress(asyncio.CancelledError):
+        await asking
+
+
+def main(arguments: list[str]) -> int:
+    """Runs the gateway; the exit status comes back."""
+    parser = argparse.ArgumentParser(prog="python -m wallet_guard.gateway", description="Where clients come in.")
+    parser.add_argument("--config", required=True, metavar="FILE")
+    parser.add_argument("--log-level", default="info", choices=("debug", "info", "warning", "error"))
+    chosen = parser.parse_args(arguments)
+    start_log("gateway", chosen.log_level)
+    try:
+        config = load_config(chosen.config)
+        check_environment(os.environ)
+        listeners = open_listeners(config, os.environ, os.getpid())
+    except ConfigurationError as error:
+        log.critical(str(error))
+        return 78
+    asyncio.run(serve(config.socket("gateway"), listeners, os.environ))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

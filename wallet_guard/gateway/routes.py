@@ -1,0 +1,254 @@
+"""The paths, what may be said to each, and the one log line per request.
+
+| path                          | method | token |                                                     |
+|-------------------------------|--------|-------|-----------------------------------------------------|
+| /wallet/set_weights           | POST   | yes   | decide, sign, submit; waits (see ``submission``)    |
+| /wallet/intents/{id}          | GET    | yes   | how an intent fares                                 |
+| /wallet/info                  | GET    | yes   | what the token may do, and with which keys          |
+| /health                       | GET    | no    | this process answers                                |
+| /ready                        | GET    | no    | the signer answers, its journal and the chain stand |
+
+No CORS fields are ever sent: no web page of another origin has business here. Bodies must say that they are
+``application/json``, which a page cannot do either without asking first.
+"""
+
+import asyncio
+import logging
+import re
+import time
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import NamedTuple
+from urllib.parse import parse_qsl
+
+from wallet_guard import __version__
+from wallet_guard.gateway import answers
+from wallet_guard.gateway.answers import Answer
+from wallet_guard.gateway.body import BodyError, parse_order, shortened
+from wallet_guard.gateway.submission import Envelope, Submissions
+from wallet_guard.ipc.asker import Asker, RefusedError, Unavailable
+from wallet_guard.ipc.questions import (
+    MAX_IDEMPOTENCY_KEY_CHARACTERS,
+    Health,
+    HealthView,
+    Info,
+    InfoView,
+    IntentView,
+    Refusal,
+    Show,
+)
+from wallet_guard.net.exchange import Request, Response
+from wallet_guard.net.routes import Route, Routes
+from wallet_guard.wire.http1.fields import Fields
+
+log = logging.getLogger(__name__)
+
+ASK_SECONDS = 5.0
+"""For questions that only look; the signer answers them in a millisecond, or it restarts or is gone."""
+
+READY_SECONDS = 2.0
+"""Who probes readiness counts in seconds, and so must the answer."""
+
+READY_KEPT_SECONDS = 1.0
+"""/ready needs no token: however often it is called, the signer is asked once a second."""
+
+KNOWN_DEFAULT_TOKENS = ("", "default-token", "your-token", "your-secret-api-key")
+"""What the seeds' documentation and code fill in where nobody chose a token."""
+
+MAX_TOKEN_CHARACTERS = 512
+
+# b64token of RFC 6750, section 2.1; the scheme is case-insensitive (RFC 9110, section 11.1).
+_BEARER = re.compile(r"[Bb][Ee][Aa][Rr][Ee][Rr] +([A-Za-z0-9\-._~+/]+=*)")
+_KEY = re.compile(r"[!-~]+")
+_INTENT = re.compile(r"[A-Za-z0-9_-]{1,64}")
+
+
+class Failed(Exception):  # noqa: N818 -- carries a refusal, not a defect
+    """The request ends here. ``fields`` go with the answer."""
+
+    def __init__(self, refusal: Refusal, *fields: tuple[str, str]) -> None:
+        super().__init__(refusal.message)
+        self.refusal = refusal
+        self.fields = fields
+
+
+class _Row(NamedTuple):
+    method: str
+    path: str
+    handler: Callable[[Request], Awaitable[Answer]]
+    submits: bool = False
+    quiet: bool = False
+
+
+class Desk:
+    """From a parsed request to an answer; ``routes`` is for the server."""
+
+    def __init__(self, asker: Asker, submissions: Submissions) -> None:
+        self._asker = asker
+        self._submissions = submissions
+        self._ready: tuple[float, dict[str, str]] | None = None
+
+    def routes(self) -> Routes:
+        """The table at the head of this module."""
+        rows = (
+            _Row("POST", "/wallet/set_weights", self._set_weights, submits=True),
+            _Row("GET", "/wallet/intents/{id}", self._intent),
+            _Row("GET", "/wallet/info", self._info),
+            _Row("GET", "/health", self._health, quiet=True),
+            _Row("GET", "/ready", self._readiness, quiet=True),
+        )
+        return Routes(Route(row.method, row.path, partial(self._respond, row)) for row in rows)
+
+    async def _respond(self, row: _Row, request: Request) -> Response:
+        """The response, whatever happens; logged."""
+        begun = time.monotonic()
+        try:
+            answer = await self._answer(row, request)
+        except asyncio.CancelledError:
+            # The client left, and its connection took the handler with it. The intent does not notice.
+            log.info(f"{row.method} {row.path} - {_since(begun)} client left")
+            raise
+        except Exception:
+            # The process's one boundary: a bug costs one request, and may have come after the signer's yes.
+            log.exception(f"bug while answering {row.method} {row.path}")
+            refusal = Refusal("internal", "a bug in the gateway; its log says more")
+            submitted = "maybe" if row.submits else None
+            answer = answers.answer_refusal(refusal, now_ms=_now_ms(), submitted=submitted)
+        level = logging.DEBUG if row.quiet and answer.status == 200 else logging.INFO
+        log.log(level, f"{row.method} {row.path} {answer.status} {_since(begun)} {answer.about}".rstrip())
+        return Response(answer.status, answer.body, headers=answer.fields)
+
+    async def _answer(self, row: _Row, request: Request) -> Answer:
+        fields: tuple[tuple[str, str], ...] = ()
+        try:
+            return await row.handler(request)
+        except Failed as error:
+            refusal, fields = error.refusal, error.fields
+        except BodyError as error:
+            refusal = Refusal(error.code, str(error), "the README shows the body, in 'set weights with curl'")
+        except RefusedError as error:
+            refusal = error.refusal
+        except Unavailable as error:
+            refusal = Refusal("signer_unavailable", str(error), "is the signer running?", answers.RETRY_SECONDS)
+        return answers.answer_refusal(refusal, now_ms=_now_ms(), submitted="no" if row.submits else None, fields=fields)
+
+    async def _set_weights(self, request: Request) -> Answer:
+        token = _token(request.headers)
+        key = _idempotency_key(request.headers)
+        _check_json(request.headers)
+        _query(request, ())
+        return await self._submissions.submit(parse_order(request.body), Envelope(token, key))
+
+    async def _intent(self, request: Request) -> Answer:
+        token = _token(request.headers)
+        _query(request, ())
+        (intent,) = request.parameters
+        if _INTENT.fullmatch(intent) is None:
+            raise _failed("unknown_intent", f"expected the id of an intent, found {shortened(intent)!r}")
+        view: IntentView = await self._asker.ask(Show(token, intent), seconds=ASK_SECONDS)
+        return answers.answer_intent(view)
+
+    async def _info(self, request: Request) -> Answer:
+        token = _token(request.headers)
+        wanted = _query(request, ("wallet_name", "hotkey_name"))
+        info: InfoView = await self._asker.ask(Info(token), seconds=ASK_SECONDS)
+        for key in info.keys:
+            if wanted.get("wallet_name", key.wallet) == key.wallet and (
+                wanted.get("hotkey_name", key.hotkey) == key.hotkey
+            ):
+                return answers.answer_info(info, key)
+        raise _failed("unknown_wallet", "expected a wallet and hotkey that this token may use, found none loaded")
+
+    async def _health(self, request: Request) -> Answer:
+        _query(request, ())
+        return answers.answer_json(200, {"success": True, "status": "ok", "version": __version__})
+
+    async def _readiness(self, request: Request) -> Answer:
+        _query(request, ())
+        now = time.monotonic()
+        if self._ready is None or now - self._ready[0] > READY_KEPT_SECONDS:
+            self._ready = now, await self._missing()
+        return answers.answer_ready(self._ready[1], __version__)
+
+    async def _missing(self) -> dict[str, str]:
+        try:
+            health: HealthView = await self._asker.ask(Health(), seconds=READY_SECONDS)
+        except (Unavailable, RefusedError):
+            return {"signer": "does not answer"}
+        return answers.missing_parts(health)
+
+
+def respond_unrouted(status: int, reason: str) -> Response:
+    """The response where no handler was reached, or none came to an end: the server's own refusals."""
+    by_status = {404: "not_found", 405: "method_not_allowed", 413: "too_large", 500: "internal", 504: "deadline"}
+    refusal = Refusal(by_status.get(status, "bad_request"), reason)
+    # From 500 on, a handler had begun.
+    submitted = "maybe" if status in (500, 504) else "no"
+    answer = answers.answer_refusal(refusal, now_ms=_now_ms(), submitted=submitted, status=status)
+    log.info(f"unrouted {status} {shortened(reason)}")
+    return Response(answer.status, answer.body, headers=answer.fields)
+
+
+def _since(begun: float) -> str:
+    return f"{(time.monotonic() - begun) * 1000:.0f} ms"
+
+
+def _failed(code: str, message: str, hint: str = "") -> Failed:
+    return Failed(Refusal(code, message, hint))
+
+
+def _token(fields: Fields) -> str:
+    values = fields.get_all("authorization")
+    hint = "send Authorization: Bearer and the token that 'wallet-guard client add' printed"
+    if not values:
+        raise _failed("unauthorized", "expected an Authorization field, found none", hint)
+    match = _BEARER.fullmatch(values[0]) if len(values) == 1 else None
+    if match is None or len(match[1]) > MAX_TOKEN_CHARACTERS:
+        # Not quoted: what is there may be a token with a slip of the pen.
+        raise _failed("unauthorized", "expected one Authorization field of the form 'Bearer TOKEN'", hint)
+    if match[1] in KNOWN_DEFAULT_TOKENS:
+        raise _failed("unauthorized", "expected a token of your own, found a known default", hint)
+    return match[1]
+
+
+def _idempotency_key(fields: Fields) -> str | None:
+    values = fields.get_all("idempotency-key")
+    if not values:
+        return None
+    if len(values) > 1 or not _KEY.fullmatch(values[0]) or len(values[0]) > MAX_IDEMPOTENCY_KEY_CHARACTERS:
+        raise _failed(
+            "invalid_header",
+            f"Idempotency-Key: expected once 1 to {MAX_IDEMPOTENCY_KEY_CHARACTERS} visible characters",
+        )
+    return values[0]
+
+
+def _check_json(fields: Fields) -> None:
+    media_type, _, parameters = fields.get("content-type").lower().partition(";")
+    charset = parameters.strip().removeprefix("charset=").strip('"')
+    if media_type.strip() != "application/json" or charset not in ("", "utf-8"):
+        found = shortened(fields.get("content-type")) or "none"
+        raise _failed(
+            "unsupported_media_type",
+            f"Content-Type: expected application/json, found {found}",
+            "curl needs -H 'Content-Type: application/json'",
+        )
+    if fields.get("content-encoding", "identity").lower() != "identity":
+        raise _failed("unsupported_media_type", "Content-Encoding: expected none")
+
+
+def _query(request: Request, known: tuple[str, ...]) -> dict[str, str]:
+    pairs = parse_qsl(request.query, keep_blank_values=True, max_num_fields=None)
+    for name, _ in pairs:
+        if name not in known:
+            raise _failed(
+                "invalid_request", f"query: unknown field {shortened(name)!r}", f"known: {', '.join(known) or 'none'}"
+            )
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise _failed("invalid_request", "query: expected each field once")
+    return found
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
