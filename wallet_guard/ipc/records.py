@@ -1,9 +1,9 @@
 """Frozen dataclasses to strict JSON values and back, by their annotations.
 
-Supported: bool, int, float, str, bytes (base64), ``X | None``, ``tuple[X, ...]``, ``tuple[X, Y]``, nested
-dataclasses. Nothing is coerced: an int is not a bool, a float field takes an int of JSON (Python writes
-``1.0`` as ``1.0``, other languages do not), unknown and missing fields are errors. So what arrives is
-either exactly the record that the other process meant, or refused.
+Supported: bool, int, float, str, string enumerations, bytes (base64), ``X | None``, ``tuple[X, ...]``, ``tuple[X,
+Y]``, nested dataclasses. Nothing is coerced: an int is not a bool, a float field takes an int of JSON (Python writes
+``1.0`` as ``1.0``, other languages do not), unknown and missing fields are errors. So what arrives is either exactly
+the record that the other process meant, or refused.
 """
 
 import base64
@@ -11,6 +11,7 @@ import binascii
 import dataclasses
 import types
 import typing
+from enum import Enum
 from typing import Any, TypeVar
 
 R = TypeVar("R")
@@ -100,6 +101,14 @@ def _tuple(items: tuple[Any, ...], value: Any, where: str) -> tuple[Any, ...]:
     )
 
 
+def _member(hint: type[Enum], value: Any, where: str) -> Enum:
+    try:
+        return hint(value)
+    except ValueError as error:
+        known = ", ".join(str(member.value) for member in hint)
+        raise RecordError(f"{where}: expected one of {known}, found {str(value)[:40]!r}") from error
+
+
 def _scalar(hint: Any, value: Any, where: str) -> Any:
     if hint is bytes:
         if not isinstance(value, str):
@@ -108,6 +117,8 @@ def _scalar(hint: Any, value: Any, where: str) -> Any:
             return base64.b64decode(value, validate=True)
         except (binascii.Error, ValueError) as error:
             raise RecordError(f"{where}: expected base64") from error
+    if isinstance(hint, type) and issubclass(hint, Enum):
+        return _member(hint, value, where)
     if hint is float and type(value) is int:
         try:
             return float(value)

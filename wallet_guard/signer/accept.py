@@ -1,0 +1,234 @@
+"""Accept: decide on a wish and write it down, before anybody is told yes.
+
+Order of the checks: who asks (token), what is asked (shape), may they (policy), can we (key, ceilings). A stranger
+learns nothing but that it is one; every other refusal is a record in the audit chain.
+"""
+
+import json
+import logging
+from hashlib import sha256
+
+import bittensor_core
+
+from wallet_guard.ipc.questions import (
+    MAX_IDEMPOTENCY_KEY_CHARACTERS,
+    MAX_TARGETS,
+    Accept,
+    ClientView,
+    IntentView,
+    Refusal,
+    SetWeights,
+    Show,
+)
+from wallet_guard.ipc.records import to_json
+from wallet_guard.signer.desk import Desk
+from wallet_guard.signer.journal import Intent
+from wallet_guard.signer.keys import Key
+from wallet_guard.signer.weights import WeightsError, check_weights
+
+log = logging.getLogger(__name__)
+
+CALL = "set_weights"
+
+HOUR_MS = 3_600_000
+
+MAX_OPEN_PER_CLIENT = 256
+"""A validator serves at most 128 subnets; twice that is a backlog, not work."""
+
+MAX_OPEN = 1024
+"""Unfinished intents in all."""
+
+MAX_NETUID = 4095
+"""The chain's own ceiling (GLOBAL_MAX_SUBNET_COUNT is 4096: weights of mechanism m live under index m * 4096 + netuid).
+"""
+
+MAX_MECHID = 15
+
+U64_MAX = 2**64 - 1
+
+UNAUTHORIZED = Refusal(
+    "unauthorized", "expected a valid token", "check WALLET_SERVICE_TOKEN; 'wallet-guard client list' shows clients"
+)
+
+
+def accept(desk: Desk, question: Accept) -> IntentView | Refusal:
+    """The intent, new or the one that the same idempotency key made before; or why not."""
+    client = desk.client_of(question.token)
+    if client is None:
+        desk.strangers += 1
+        return UNAUTHORIZED
+    refusal = _check_shape(question) or _check_policy(client, question.request)
+    if refusal is not None:
+        return _refuse(desk, client, question.request, refusal)
+    request_sha256 = _digest(question)
+    known = desk.journal.intent_by_key(client.name, question.idempotency_key) if question.idempotency_key else None
+    if known is not None:
+        if known.request_sha256 == request_sha256:
+            return desk.view(known)
+        conflict = Refusal(
+            "idempotency_conflict",
+            "this idempotency key was used for another request",
+            "use a new key for a new request, and the same key only to repeat one",
+            intent=known.id,
+        )
+        return _refuse(desk, client, question.request, conflict)
+    key = desk.keys.find(question.request.wallet, question.request.hotkey)
+    if key is None:
+        missing = Refusal(
+            "unknown_wallet",
+            f"expected a loaded hotkey, found none named {question.request.wallet}/{question.request.hotkey}",
+            "name it under [signer] hotkeys and restart the signer",
+        )
+        return _refuse(desk, client, question.request, missing)
+    refusal = _check_ceilings(desk, client)
+    if refusal is not None:
+        return _refuse(desk, client, question.request, refusal)
+    return _write(desk, client, key, question, request_sha256)
+
+
+def show(desk: Desk, question: Show) -> IntentView | Refusal:
+    """The intent, if it is this client's own. Another's looks like none."""
+    client = desk.client_of(question.token)
+    if client is None:
+        desk.strangers += 1
+        return UNAUTHORIZED
+    intent = desk.journal.intent(question.intent)
+    if intent is None or intent.client != client.name:
+        return Refusal("unknown_intent", "expected the id of one of your intents, found none of that name")
+    return desk.view(intent)
+
+
+def _write(desk: Desk, client: ClientView, key: Key, question: Accept, request_sha256: bytes) -> IntentView:
+    now, request = desk.now_ms(), question.request
+    intent = Intent(
+        id=desk.random_hex(16),
+        client=client.name,
+        wallet=key.wallet,
+        hotkey=key.hotkey,
+        ss58_address=key.ss58_address,
+        netuid=request.netuid,
+        mechid=request.mechid,
+        request=json.dumps(to_json(request), separators=(",", ":")),
+        request_sha256=request_sha256,
+        idempotency_key=question.idempotency_key,
+        queue=question.queue,
+        accepted_ms=now,
+        deadline_ms=now + int(desk.config.signer.deadline_seconds * 1000),
+    )
+    with desk.journal.transaction() as writer:
+        writer.add_intent(intent)
+        writer.record(
+            now,
+            "accepted",
+            client.name,
+            intent=intent.id,
+            key=f"{key.wallet}/{key.hotkey}",
+            netuid=request.netuid,
+            mechid=request.mechid,
+            request_sha256=request_sha256.hex(),
+        )
+    desk.moved(intent)
+    desk.on_work()
+    return desk.view(intent)
+
+
+def _refuse(desk: Desk, client: ClientView, request: SetWeights, refusal: Refusal) -> Refusal:
+    with desk.journal.transaction() as writer:
+        writer.record(
+            desk.now_ms(),
+            "denied",
+            client.name,
+            code=refusal.code,
+            key=f"{request.wallet[:64]}/{request.hotkey[:64]}",
+            netuid=max(-1, min(request.netuid, 2**32)),
+        )
+    log.warning(f"refused {client.name}: {refusal.code}: {refusal.message}")
+    return refusal
+
+
+def _digest(question: Accept) -> bytes:
+    meant = {"queue": question.queue, "request": to_json(question.request)}
+    return sha256(json.dumps(meant, separators=(",", ":"), sort_keys=True).encode()).digest()
+
+
+def _check_policy(client: ClientView, request: SetWeights) -> Refusal | None:
+    """Deny by default: wallet, call and netuid must each be granted."""
+    if (request.wallet, request.hotkey) != (client.wallet, client.hotkey):
+        return Refusal(
+            "wallet_not_allowed",
+            f"expected {client.wallet}/{client.hotkey}, found {request.wallet[:64]}/{request.hotkey[:64]}",
+            "a token is good for one hotkey; ask the operator for one for this wallet",
+        )
+    if CALL not in client.calls:
+        return Refusal("call_not_allowed", f"expected one of {', '.join(client.calls) or 'nothing'}, found {CALL}")
+    if client.netuids is not None and request.netuid not in client.netuids:
+        allowed = ", ".join(map(str, client.netuids)) or "none"
+        return Refusal(
+            "netuid_not_allowed",
+            f"expected netuid {allowed}, found {request.netuid}",
+            "ask the operator for a token for this subnet",
+        )
+    return None
+
+
+def _check_ceilings(desk: Desk, client: ClientView) -> Refusal | None:
+    now = desk.now_ms()
+    if desk.journal.count_accepted(client.name, now - HOUR_MS) >= client.per_hour:
+        return Refusal(
+            "rate_limited",
+            f"expected at most {client.per_hour} accepted requests an hour of this client",
+            "wait, or ask the operator for a higher rate",
+            retry_after_seconds=60,
+        )
+    if desk.journal.count_open(client.name) >= MAX_OPEN_PER_CLIENT or desk.journal.count_open() >= MAX_OPEN:
+        return Refusal(
+            "too_many_open",
+            f"expected at most {MAX_OPEN_PER_CLIENT} unfinished intents of one client and {MAX_OPEN} in all",
+            "wait until some are finished",
+            retry_after_seconds=60,
+        )
+    return None
+
+
+def _check_shape(question: Accept) -> Refusal | None:
+    try:
+        _read_shape(question)
+    except WeightsError as error:
+        return Refusal("invalid_request", str(error), "mend the field named and ask again")
+    return None
+
+
+def _read_shape(question: Accept) -> None:
+    key, request = question.idempotency_key, question.request
+    if key is not None and not (0 < len(key) <= MAX_IDEMPOTENCY_KEY_CHARACTERS and key.isprintable() and key.isascii()):
+        raise WeightsError(
+            f"Idempotency-Key: expected 1 to {MAX_IDEMPOTENCY_KEY_CHARACTERS} printable ASCII characters"
+        )
+    for name, value, ceiling in (
+        ("netuid", request.netuid, MAX_NETUID),
+        ("mechid", request.mechid, MAX_MECHID),
+        ("version_key", request.version_key, U64_MAX),
+    ):
+        if not 0 <= value <= ceiling:
+            raise WeightsError(f"{name}: expected 0 to {ceiling}, found {str(value)[:24]}")
+    if (request.uids is None) == (request.hotkeys is None):
+        raise WeightsError("weights: expected either uids or hotkeys")
+    targets = request.uids if request.uids is not None else request.hotkeys
+    assert targets is not None
+    if not 1 <= len(targets) <= MAX_TARGETS:
+        raise WeightsError(f"weights: expected 1 to {MAX_TARGETS} entries, found {len(targets)}")
+    if len(targets) != len(request.weights):
+        raise WeightsError(f"uids and weights: expected equal lengths, found {len(targets)} and {len(request.weights)}")
+    if request.hotkeys is not None:
+        _check_addresses(request.hotkeys)
+    check_weights(request.uids if request.uids is not None else range(len(targets)), request.weights)
+
+
+def _check_addresses(hotkeys: tuple[str, ...]) -> None:
+    for address in hotkeys:
+        try:
+            bittensor_core.ss58_decode(address)
+        except ValueError:
+            raise WeightsError(f"weights: expected ss58 addresses as keys, found {address[:64]!r}") from None
+    if len(set(hotkeys)) != len(hotkeys):
+        raise WeightsError("weights: expected each hotkey once, found one twice")

@@ -1,0 +1,193 @@
+"""What the operator may do, through the admin socket (mode 0600): clients, status, confirmations."""
+
+import base64
+from hashlib import sha256
+
+from wallet_guard import __version__
+from wallet_guard.host.config import ConfigurationError
+from wallet_guard.host.private import check_name
+from wallet_guard.ipc.questions import (
+    MAX_NAME_CHARACTERS,
+    AllowPlain,
+    ClientAdd,
+    ClientAdded,
+    ClientRevoke,
+    ClientView,
+    Done,
+    Health,
+    HealthView,
+    Info,
+    InfoView,
+    Refusal,
+    StatusAsk,
+    StatusView,
+)
+from wallet_guard.signer.accept import CALL, UNAUTHORIZED
+from wallet_guard.signer.desk import Desk
+from wallet_guard.signer.journal import Journal
+
+TOKEN_BYTES = 32
+"""256 bits of the system's randomness."""
+
+MIN_TOKEN_CHARACTERS = 32
+"""For a token that the operator brings along; ours have 46."""
+
+MAX_TOKEN_CHARACTERS = 512
+
+MAX_CLIENTS = 256
+
+KNOWN_CALLS = frozenset({CALL})
+
+DEFAULT_TOKENS = ("", "default-token", "your-token", "your-secret-api-key")
+"""What the documents and code that users come from give as examples, and as defaults that ran."""
+
+STATUS_INTENTS = 20
+
+
+def check_no_default_tokens(journal: Journal) -> None:
+    """Refuses a journal in which a known default is a client's token.
+
+    Raises:
+        ConfigurationError: names the client.
+    """
+    defaults = {sha256(token.encode()).digest() for token in DEFAULT_TOKENS}
+    for digest, client in journal.clients():
+        if digest in defaults and client.revoked_ms is None:
+            raise ConfigurationError(f"client {client.name!r}: expected a random token, found a known default")
+
+
+def client_add(desk: Desk, question: ClientAdd) -> ClientAdded | Refusal:
+    """The new client and its token, which is not kept: only its hash is."""
+    why = _wrong_client(desk, question)
+    if why:
+        return Refusal("invalid_request", why)
+    token = question.token
+    if token is None:
+        raw = bytes.fromhex(desk.random_hex(TOKEN_BYTES))
+        token = "wg_" + base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
+    client = ClientView(
+        name=question.name,
+        wallet=question.wallet,
+        hotkey=question.hotkey,
+        calls=question.calls,
+        netuids=question.netuids,
+        per_hour=question.per_hour,
+        created_ms=desk.now_ms(),
+        revoked_ms=None,
+    )
+    with desk.journal.transaction() as writer:
+        writer.add_client(sha256(token.encode()).digest(), client)
+        writer.record(
+            client.created_ms,
+            "client_added",
+            client.name,
+            key=f"{client.wallet}/{client.hotkey}",
+            calls=client.calls,
+            netuids=client.netuids,
+            per_hour=client.per_hour,
+        )
+    return ClientAdded(client, token)
+
+
+def _wrong_client(desk: Desk, question: ClientAdd) -> str:
+    known = desk.journal.clients()
+    try:
+        check_name(question.name)
+    except ConfigurationError as error:
+        return f"name: {error}"
+    if len(question.name) > MAX_NAME_CHARACTERS or not question.name.isprintable():
+        return f"name: expected at most {MAX_NAME_CHARACTERS} printable characters"
+    if any(client.name == question.name for _, client in known):
+        return f"name: expected a new one, {question.name!r} is taken (a revoked name stays taken: the audit knows it)"
+    if len(known) >= MAX_CLIENTS:
+        return f"expected at most {MAX_CLIENTS} clients"
+    if desk.keys.find(question.wallet, question.hotkey) is None:
+        loaded = ", ".join(f"{key.wallet}/{key.hotkey}" for key in desk.keys) or "none"
+        return f"key: expected a loaded hotkey ({loaded}), found {question.wallet[:64]}/{question.hotkey[:64]}"
+    for call in question.calls:
+        if call not in KNOWN_CALLS:
+            return f"calls: expected {', '.join(sorted(KNOWN_CALLS))}, found {call[:64]!r}"
+    if not 1 <= question.per_hour <= 100_000:
+        return f"per_hour: expected 1 to 100000, found {question.per_hour}"
+    if any(not 0 <= netuid <= 4095 for netuid in question.netuids or ()):
+        return "netuids: expected 0 to 4095"
+    return _wrong_token(question.token, {digest for digest, _ in known})
+
+
+def _wrong_token(token: str | None, known: set[bytes]) -> str:
+    if token is None:
+        return ""
+    if token in DEFAULT_TOKENS:
+        return "token: expected a random one, found a known default"
+    if not MIN_TOKEN_CHARACTERS <= len(token) <= MAX_TOKEN_CHARACTERS or not token.isascii() or not token.isprintable():
+        return f"token: expected {MIN_TOKEN_CHARACTERS} to {MAX_TOKEN_CHARACTERS} printable ASCII characters"
+    if len(set(token)) < 10:
+        return "token: expected a random one, found fewer than 10 different characters"
+    if sha256(token.encode()).digest() in known:
+        return "token: expected a new one, this one is another client's"
+    return ""
+
+
+def client_revoke(desk: Desk, question: ClientRevoke) -> Done | Refusal:
+    """From now on the client's token is nothing; its accepted intents that are not signed yet will fail."""
+    for _, client in desk.journal.clients():
+        if client.name == question.name and client.revoked_ms is None:
+            with desk.journal.transaction() as writer:
+                writer.revoke_client(client.name, desk.now_ms())
+                writer.record(desk.now_ms(), "client_revoked", client.name)
+            return Done()
+    return Refusal("unknown_client", f"expected an active client, found none named {question.name[:64]!r}")
+
+
+def allow_plain(desk: Desk, question: AllowPlain) -> Done | Refusal:
+    """Plain weights may be signed again for a subnet that switched commit-reveal off."""
+    if not desk.journal.commit_reveal(desk.genesis, question.netuid):
+        return Refusal("not_needed", f"subnet {question.netuid} is not known to have had commit-reveal on")
+    with desk.journal.transaction() as writer:
+        writer.set_commit_reveal(desk.genesis, question.netuid, False)
+        writer.record(desk.now_ms(), "plain_allowed", "", netuid=question.netuid)
+    return Done()
+
+
+def info(desk: Desk, question: Info) -> InfoView | Refusal:
+    """What the token is good for."""
+    client = desk.client_of(question.token)
+    if client is None:
+        desk.strangers += 1
+        return UNAUTHORIZED
+    key = desk.keys.find(client.wallet, client.hotkey)
+    return InfoView(client, () if key is None else (key.view(),))
+
+
+def health(desk: Desk, _question: Health) -> HealthView:
+    """Counts, and what is wrong at the moment."""
+    chain = desk.chain
+    runtime = max((spec for spec, _ in chain.runtimes), default=None)
+    return HealthView(
+        version=__version__,
+        keys=len(desk.keys),
+        clients=sum(client.revoked_ms is None for _, client in desk.journal.clients()),
+        open_intents=desk.journal.count_open(),
+        journal_error=desk.journal.error,
+        runtime=runtime,
+        chain_trouble="the chain process has not spoken yet" if chain.pulse is None else chain.pulse.trouble,
+        chain_seconds=None if chain.pulse is None else (desk.now_ms() - chain.pulse_ms) / 1000,
+    )
+
+
+def status(desk: Desk, _question: StatusAsk) -> StatusView:
+    """Everything at a glance."""
+    seq, head = desk.journal.audit_head
+    pulse = desk.chain.pulse
+    return StatusView(
+        health=health(desk, Health()),
+        keys=tuple(key.view() for key in desk.keys),
+        clients=tuple(client for _, client in desk.journal.clients()),
+        genesis_hash=desk.genesis or None,
+        endpoint=pulse.endpoint if pulse else "",
+        best_block=pulse.best_block if pulse else None,
+        finalized_block=pulse.finalized_block if pulse else None,
+        audit_seq=seq,
+        audit_head=head.hex(),
+        intents=tuple(desk.view(intent) for intent in desk.journal.newest_intents(STATUS_INTENTS)),
+    )

@@ -1,0 +1,147 @@
+"""What all decisions share: configuration, keys, journal, the clock, and what is known of the chain at this moment."""
+
+import hmac
+import logging
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from hashlib import sha256
+from typing import Any
+
+from wallet_guard.host.config import Config
+from wallet_guard.ipc.questions import ClientView, Failure, IntentView, Pulse, Refusal, State
+from wallet_guard.signer.compose import Runtime
+from wallet_guard.signer.journal import Intent, Journal, Writer
+from wallet_guard.signer.keys import Key, Keyring
+
+log = logging.getLogger(__name__)
+
+MAX_RUNTIMES = 2
+"""The one in use and the one before or after it, around an upgrade; each holds about 6 MB."""
+
+GENESIS_META = "genesis"
+
+
+@dataclass(slots=True)
+class Chain:
+    """What the chain process said last. None of it is durable: after a restart it is said again."""
+
+    runtimes: OrderedDict[tuple[int, int], Runtime] = field(default_factory=OrderedDict)
+    """By (spec_version, transaction_version)."""
+    pulse: Pulse | None = None
+    pulse_ms: int = 0
+    best_block: int = 0
+
+
+@dataclass(slots=True)
+class Desk:
+    """The signer's whole state. ``now_ms`` is Unix time; ``random_hex(n)`` gives n random bytes in hex.
+
+    ``on_change(intent)`` and ``on_work()`` are called after a durable change, to tell gateways and chain processes.
+    """
+
+    config: Config
+    keys: Keyring
+    journal: Journal
+    now_ms: Callable[[], int]
+    random_hex: Callable[[int], str]
+    on_change: Callable[[Intent], None] = lambda _intent: None
+    on_work: Callable[[], None] = lambda: None
+    chain: Chain = field(default_factory=Chain)
+    trouble: dict[str, str] = field(default_factory=dict)
+    """Intent id → what stands in its way at the moment."""
+    retry_ms: dict[str, int] = field(default_factory=dict)
+    """Intent id → when the chain process shall try again."""
+    last_tick_ms: int = 0
+    strangers: int = 0
+    """Refused questions without a valid token since the last minute's record: counted, not written one by one."""
+
+    @property
+    def block_ms(self) -> float:
+        """The configured block time, in milliseconds."""
+        return self.config.chain.block_time_seconds * 1000
+
+    @property
+    def genesis(self) -> str:
+        """The pinned genesis hash (0x-hex): configured, or remembered from first contact; "" before that."""
+        return self.config.chain.genesis or self.journal.meta(GENESIS_META) or ""
+
+    def client_of(self, token: str) -> ClientView | None:
+        """The client whose token this is, None for a stranger's or a revoked one. Takes the same time either way."""
+        digest, found = sha256(token.encode("utf-8", "surrogatepass")).digest(), None
+        for token_sha256, client in self.journal.clients():
+            if hmac.compare_digest(token_sha256, digest) and client.revoked_ms is None:
+                found = client
+        return found
+
+    def key_of(self, intent: Intent) -> Key | None:
+        """The key that the intent was accepted for, None if it is no longer loaded (or another lies under its name)."""
+        key = self.keys.find(intent.wallet, intent.hotkey)
+        return key if key is not None and key.ss58_address == intent.ss58_address else None
+
+    def move(self, intent: Intent, state: State, kind: str, **body: Any) -> None:
+        """One durable step of an intent, told to the others once it is on disk.
+
+        Raises:
+            JournalError: it could not be written; nothing changed.
+        """
+        with self.journal.transaction() as writer:
+            self.move_within(writer, intent, state, kind, **body)
+        self.moved(intent)
+
+    def move_within(self, writer: Writer, intent: Intent, state: State, kind: str, **body: Any) -> None:
+        """The step alone, inside a transaction that writes more; call ``moved`` after it."""
+        writer.change_intent(intent, state)
+        writer.record(self.now_ms(), kind, intent.client, intent=intent.id, state=state, **body)
+
+    def moved(self, intent: Intent) -> None:
+        """Tells the others."""
+        if intent.final:
+            self.trouble.pop(intent.id, None)
+            self.retry_ms.pop(intent.id, None)
+        why = f": {intent.failure.code}: {intent.failure.message}" if intent.failure else ""
+        log.info(f"intent {intent.id} of {intent.client} is {intent.state}{why}")
+        self.on_change(intent)
+
+    def fail(self, intent: Intent, failure: Failure, state: State = State.FAILED) -> Refusal:
+        """The intent's end, and the refusal that says so."""
+        intent.failure = failure
+        self.move(intent, state, "failed", code=failure.code, message=failure.message)
+        return Refusal(failure.code, failure.message, failure.hint, intent=intent.id)
+
+    def hinder(self, intent: Intent, code: str, message: str, *, retry_seconds: float | None = None) -> Refusal:
+        """The intent stays as it is; what stands in its way is told, and when to try again."""
+        trouble = f"{code}: {message}"
+        if retry_seconds is not None:
+            self.retry_ms[intent.id] = self.now_ms() + int(retry_seconds * 1000)
+        if self.trouble.get(intent.id) != trouble:
+            self.trouble[intent.id] = trouble
+            log.warning(f"intent {intent.id} waits: {trouble}")
+            self.on_change(intent)
+        return Refusal(code, message, intent=intent.id)
+
+    def view(self, intent: Intent) -> IntentView:
+        """The intent as its client may see it."""
+        return IntentView(
+            intent=intent.id,
+            client=intent.client,
+            state=intent.state,
+            version=intent.version,
+            wallet=intent.wallet,
+            hotkey=intent.hotkey,
+            netuid=intent.netuid,
+            mechid=intent.mechid,
+            accepted_ms=intent.accepted_ms,
+            deadline_ms=intent.deadline_ms,
+            not_before_ms=intent.not_before_ms,
+            not_before_block=intent.not_before_block,
+            call=intent.call,
+            weights=intent.weights,
+            nonce=intent.nonce,
+            reveal_round=intent.reveal_round,
+            extrinsic_hash=intent.extrinsic_hash,
+            block_hash=intent.block_hash,
+            block_number=intent.block_number,
+            failure=intent.failure,
+            trouble=self.trouble.get(intent.id, ""),
+        )

@@ -1,0 +1,69 @@
+"""Who may ask what: one table per listening socket, and the one place where a question becomes an answer.
+
+The tables are the security argument: what is not in a socket's table cannot be asked there, whoever holds the other
+end. A question that is malformed or not in the table ends the connection, as a peer that speaks nonsense is broken or
+hostile.
+"""
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from wallet_guard.ipc import questions as ipc
+from wallet_guard.ipc.questions import Refusal
+from wallet_guard.ipc.records import from_json, to_json
+from wallet_guard.signer import accept, admin, follow, seal, tasks
+from wallet_guard.signer.desk import Desk
+from wallet_guard.signer.journal import JournalError
+
+log = logging.getLogger(__name__)
+
+Answerer = Callable[[Desk, Any], Any]
+
+ANSWERERS: dict[type[Any], Answerer] = {
+    ipc.Accept: accept.accept,
+    ipc.Show: accept.show,
+    ipc.Info: admin.info,
+    ipc.Health: admin.health,
+    ipc.Pull: lambda desk, _question: tasks.pull(desk),
+    ipc.Runtime: seal.learn_runtime,
+    ipc.Seal: seal.seal,
+    ipc.Report: follow.report,
+    ipc.Pulse: follow.pulse,
+    ipc.ClientAdd: admin.client_add,
+    ipc.ClientRevoke: admin.client_revoke,
+    ipc.StatusAsk: admin.status,
+    ipc.AllowPlain: admin.allow_plain,
+}
+
+TABLES = {"gateway": ipc.GATEWAY, "chain": ipc.CHAIN, "admin": ipc.ADMIN}
+"""By the name of the listening socket."""
+
+
+class NonsenseError(Exception):
+    """The peer asked what cannot be asked on its socket, or not in the shape that was agreed. Cut it off."""
+
+
+def answer(desk: Desk, socket_name: str, message: dict[str, Any]) -> dict[str, Any]:
+    """The packet that answers ``message``.
+
+    Raises:
+        NonsenseError: no id, not in this socket's table, or not the record that the table names.
+    """
+    number, ask = message.get("id"), message.get("ask")
+    if type(number) is not int or not isinstance(ask, str) or message.keys() != {"id", "ask", "body"}:
+        raise NonsenseError("expected a question with id, ask and body")
+    record = TABLES[socket_name].get(ask)
+    if record is None:
+        raise NonsenseError(f"expected a question of the {socket_name} table, found {ask[:40]!r}")
+    try:
+        question = from_json(record, message["body"])
+    except ValueError as error:
+        raise NonsenseError(str(error)[:200]) from error
+    try:
+        result = ANSWERERS[record](desk, question)
+    except JournalError as error:
+        log.critical(str(error))
+        result = Refusal("journal_unavailable", str(error), "mend the disk, then restart the signer")
+    kind = "refusal" if isinstance(result, Refusal) else "answer"
+    return {"id": number, kind: to_json(result)}

@@ -1,0 +1,203 @@
+"""The signer's loop: one thread, no asyncio, one question after the other.
+
+It waits with ``selectors`` on its listening sockets and connections, answers each whole packet as it comes, and tells
+gateways and chain processes what changed. Order of arrival is order of decision. Writes never block it: what a peer
+does not take is held up to a ceiling, then the peer is cut off.
+"""
+
+import contextlib
+import logging
+import selectors
+import socket
+import time
+from collections.abc import Callable
+from typing import Any
+
+from wallet_guard.ipc.packets import (
+    MAX_ASKER_PACKET_BYTES,
+    MAX_PACKET_BYTES,
+    PacketError,
+    PacketReader,
+    encode_packet,
+)
+from wallet_guard.ipc.peer import peer_of
+from wallet_guard.ipc.records import to_json
+from wallet_guard.signer import follow
+from wallet_guard.signer.desk import Desk
+from wallet_guard.signer.journal import Intent, JournalError
+from wallet_guard.signer.monitor import NonsenseError, answer
+
+log = logging.getLogger(__name__)
+
+TICK_SECONDS = 0.5
+"""How often the clock is looked at while intents are open."""
+
+IDLE_SECONDS = 5.0
+"""How often otherwise: the watchdog wants a sign of life."""
+
+MAX_CONNECTIONS = 16
+"""Per socket: one gateway, one chain process, one operator, and their successors during a restart."""
+
+MAX_UNSENT_BYTES = 8 * 1024 * 1024
+"""What a peer may leave unread before it is cut off."""
+
+STRANGERS_SECONDS = 60.0
+
+_RECEIVE_BYTES = 1 << 18
+
+_WAKE = object()
+
+
+class _Connection:
+    """One peer: what it sent so far, what it has not taken yet."""
+
+    def __init__(self, peer: socket.socket, name: str) -> None:
+        self.socket = peer
+        self.name = name
+        # Only the chain process has something big to say: runtime metadata.
+        self.reader = PacketReader(MAX_PACKET_BYTES if name == "chain" else MAX_ASKER_PACKET_BYTES)
+        self.unsent = bytearray()
+
+
+class Server:
+    """The loop over the signer's sockets; ``listeners`` by name: gateway, chain, admin.
+
+    ``users`` gives the uids that may connect to each; root may always. ``alive()`` is called once a round, for the
+    watchdog.
+    """
+
+    def __init__(
+        self,
+        desk: Desk,
+        listeners: dict[str, socket.socket],
+        users: dict[str, frozenset[int]],
+        alive: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._desk = desk
+        self._users = users
+        self._alive = alive
+        self._selector = selectors.DefaultSelector()
+        self._connections: set[_Connection] = set()
+        self._stopping = False
+        self._strangers_due = time.monotonic() + STRANGERS_SECONDS
+        desk.on_change = self._tell_change
+        desk.on_work = self._tell_work
+        for name, listener in listeners.items():
+            listener.setblocking(False)
+            self._selector.register(listener, selectors.EVENT_READ, name)
+
+    def stop(self) -> None:
+        """Ends ``run`` after the round at hand; safe in a signal handler."""
+        self._stopping = True
+
+    def watch(self, woken: socket.socket) -> None:
+        """Ends the wait whenever a byte comes here; a signal handler writes one (signal.set_wakeup_fd)."""
+        woken.setblocking(False)
+        self._selector.register(woken, selectors.EVENT_READ, _WAKE)
+
+    def run(self) -> None:
+        """Serves until ``stop``."""
+        while not self._stopping:
+            busy = self._desk.journal.count_open() > 0
+            for key, events in self._selector.select(TICK_SECONDS if busy else IDLE_SECONDS):
+                if key.data is _WAKE:
+                    key.fileobj.recv(64)  # type: ignore[union-attr]
+                elif isinstance(key.data, str):
+                    self._accept(key.fileobj, key.data)
+                else:
+                    self._serve(key.data, events)
+            self._tick()
+            self._alive()
+        for connection in list(self._connections):
+            self._drop(connection, "")
+
+    def _tick(self) -> None:
+        try:
+            if follow.tick(self._desk):
+                self._tell_work()
+            self._record_strangers()
+        except JournalError as error:
+            # Everything that would sign refuses by itself from now on; the operator sees it in health and log.
+            log.critical(str(error))
+            time.sleep(TICK_SECONDS)
+
+    def _record_strangers(self) -> None:
+        if not self._desk.strangers or time.monotonic() < self._strangers_due:
+            return
+        with self._desk.journal.transaction() as writer:
+            writer.record(self._desk.now_ms(), "strangers", "", refused=self._desk.strangers)
+        self._desk.strangers = 0
+        self._strangers_due = time.monotonic() + STRANGERS_SECONDS
+
+    def _accept(self, listener: Any, name: str) -> None:
+        try:
+            peer, _ = listener.accept()
+        except OSError:
+            return
+        uid = peer_of(peer).uid
+        crowd = sum(connection.name == name for connection in self._connections)
+        if uid not in self._users[name] or crowd >= MAX_CONNECTIONS:
+            log.warning(f"refused a connection to the {name} socket from uid {uid}, {crowd} are open")
+            peer.close()
+            return
+        peer.setblocking(False)
+        connection = _Connection(peer, name)
+        self._connections.add(connection)
+        self._selector.register(peer, selectors.EVENT_READ, connection)
+
+    def _serve(self, connection: _Connection, events: int) -> None:
+        if connection not in self._connections:
+            return
+        try:
+            if events & selectors.EVENT_WRITE:
+                self._flush(connection)
+            if events & selectors.EVENT_READ:
+                data = connection.socket.recv(_RECEIVE_BYTES)
+                if not data:
+                    self._drop(connection, "")
+                    return
+                for message in connection.reader.feed(data):
+                    self._send(connection, answer(self._desk, connection.name, message))
+        except BlockingIOError:
+            return
+        except (PacketError, NonsenseError) as error:
+            self._drop(connection, f"it spoke nonsense: {error}")
+        except OSError as error:
+            self._drop(connection, f"it broke: {error}")
+
+    def _send(self, connection: _Connection, message: dict[str, Any]) -> None:
+        connection.unsent += encode_packet(message)
+        self._flush(connection)
+
+    def _flush(self, connection: _Connection) -> None:
+        if connection not in self._connections:
+            return
+        with contextlib.suppress(BlockingIOError):
+            while connection.unsent:
+                sent = connection.socket.send(connection.unsent)
+                del connection.unsent[:sent]
+        if len(connection.unsent) > MAX_UNSENT_BYTES:
+            self._drop(connection, f"it left {len(connection.unsent)} bytes unread")
+            return
+        wanted = selectors.EVENT_READ | (selectors.EVENT_WRITE if connection.unsent else 0)
+        self._selector.modify(connection.socket, wanted, connection)
+
+    def _drop(self, connection: _Connection, why: str) -> None:
+        if why:
+            log.warning(f"closed a connection of the {connection.name} socket: {why}")
+        self._connections.discard(connection)
+        self._selector.unregister(connection.socket)
+        connection.socket.close()
+
+    def _tell(self, name: str, event: str, body: Any) -> None:
+        for connection in [each for each in self._connections if each.name == name]:
+            try:
+                self._send(connection, {"event": event, "body": body})
+            except OSError as error:
+                self._drop(connection, f"it broke: {error}")
+
+    def _tell_change(self, intent: Intent) -> None:
+        self._tell("gateway", "intent", to_json(self._desk.view(intent)))
+
+    def _tell_work(self) -> None:
+        self._tell("chain", "work", {})

@@ -1,0 +1,64 @@
+"""What the chain process shall do next for an intent: one row per state."""
+
+import json
+
+from wallet_guard.ipc.questions import Action, SetWeights, State, Task, Work
+from wallet_guard.ipc.records import from_json
+from wallet_guard.signer.compose import reveal_ms
+from wallet_guard.signer.desk import Desk
+from wallet_guard.signer.journal import Intent
+
+ACTIONS = {
+    State.ACCEPTED: Action.FACTS,
+    State.SIGNED: Action.SUBMIT,
+    State.SUBMITTED: Action.FOLLOW,
+    State.IN_BLOCK: Action.FOLLOW,
+    State.FINALIZED: Action.READ_BACK,
+}
+
+
+def pull(desk: Desk) -> Work:
+    """Every unfinished intent's next step that is due, oldest first."""
+    tasks = (task_of(desk, intent) for intent in desk.journal.open_intents())
+    return Work(tuple(task for task in tasks if task is not None))
+
+
+def task_of(desk: Desk, intent: Intent) -> Task | None:
+    """The intent's next step; None if there is none now."""
+    action = ACTIONS.get(intent.state)
+    if action is None or desk.now_ms() < due_ms(desk, intent):
+        return None
+    hotkeys: tuple[str, ...] = ()
+    if action is Action.FACTS:
+        hotkeys = from_json(SetWeights, json.loads(intent.request)).hotkeys or ()
+    timelocked = action is Action.READ_BACK and intent.reveal_round is not None
+    return Task(
+        intent=intent.id,
+        action=action,
+        version=intent.version,
+        ss58_address=intent.ss58_address,
+        netuid=intent.netuid,
+        mechid=intent.mechid,
+        hotkeys=hotkeys,
+        not_before_block=intent.not_before_block,
+        extrinsic=intent.extrinsic if action in (Action.SUBMIT, Action.FOLLOW) else None,
+        extrinsic_hash=intent.extrinsic_hash,
+        nonce=intent.nonce,
+        era_birth=intent.era_birth,
+        era_death=intent.era_death,
+        uid=intent.uid,
+        # A plain call shows in the block that holds it; a commit only at its reveal, later, at the head.
+        block_hash=None if timelocked else intent.block_hash,
+        block_number=intent.block_number,
+        reveal_round=intent.reveal_round,
+    )
+
+
+def due_ms(desk: Desk, intent: Intent) -> int:
+    """When the intent's next step may be done: Unix milliseconds, 0 for at once."""
+    if intent.state is State.FINALIZED and intent.reveal_round is not None:
+        return reveal_ms(intent.reveal_round)
+    if intent.lost:
+        # Its signature was passed by; what comes next is a matter of our own clock (`follow.tick`).
+        return intent.deadline_ms + (intent.dead_ms or 0)
+    return max(desk.retry_ms.get(intent.id, 0), (intent.not_before_ms or 0) if intent.state is State.ACCEPTED else 0)
