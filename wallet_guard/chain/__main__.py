@@ -1,0 +1,65 @@
+"""``python -m wallet_guard.chain --config FILE``: the chain process. See the package's docstring.
+
+Exit status: 0 after SIGTERM or SIGINT, 78 for a configuration that must be mended.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import logging
+import os
+import secrets
+import signal
+import sys
+import time
+
+from wallet_guard.chain import sdk
+from wallet_guard.chain.endpoints import Endpoints, endpoint_urls
+from wallet_guard.chain.worker import Worker
+from wallet_guard.host.config import Config, ConfigurationError, load_config
+from wallet_guard.host.log import start_log
+from wallet_guard.host.readiness import notify
+
+log = logging.getLogger("wallet_guard.chain")
+
+EX_CONFIG = 78
+"""sysexits.h: something in the configuration must be mended."""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs until SIGTERM or SIGINT; the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m wallet_guard.chain", description="wallet guard: chain process")
+    parser.add_argument("--config", required=True, help="the configuration file")
+    options = parser.parse_args(arguments)
+    start_log("chain")
+    try:
+        config = load_config(options.config)
+        urls = endpoint_urls(config.chain.endpoints, os.environ)
+    except ConfigurationError as error:
+        log.error(error)  # noqa: TRY400 -- the message says it all, a traceback would hide it
+        return EX_CONFIG
+    asyncio.run(_run(config, urls))
+    return 0
+
+
+async def _run(config: Config, urls: tuple[str, ...]) -> None:
+    def ready() -> None:
+        # A dead chain is no reason to fail the unit; a signer out of reach is.
+        notify("READY=1", os.environ)
+
+    endpoints = Endpoints(
+        urls, config.chain.genesis, sdk.Connection.open, sdk.make_codec, secrets.SystemRandom().random
+    )
+    worker = Worker(config.socket("chain"), endpoints, lambda: time.time_ns() // 1_000_000, ready)
+    running = asyncio.ensure_future(worker.run())
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, running.cancel)
+    with contextlib.suppress(asyncio.CancelledError):
+        await running
+    notify("STOPPING=1", os.environ)
+    log.info("stopped")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
