@@ -113,7 +113,7 @@ class Client:
         self.node = Node(chain, self.faults)
         self.control = Control(chain, self.faults, lambda: START)
         self.delivered: list[str] = []
-        self.session = Session(self.delivered.append)
+        self.session = Session(self.delivered.append, lambda: False)
         self.handlers = self.node.methods() | self.control.methods()
 
     def __call__(self, method: str, *params: Any) -> Any:

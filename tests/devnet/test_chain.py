@@ -3,6 +3,7 @@ from itertools import pairwise
 import pytest
 
 from wallet_guard.devnet import metadata
+from wallet_guard.devnet.chain import Chain
 from wallet_guard.devnet.refusals import RpcError
 from wallet_guard.devnet.runtime import Runtime
 
@@ -211,11 +212,48 @@ def test_blocks_are_linked_by_their_hashes(chain):
         assert child.parent_hash == parent.hash
 
 
-def test_old_blocks_are_forgotten(chain, monkeypatch):
-    monkeypatch.setattr("wallet_guard.devnet.chain.KEPT_BLOCKS", 5)
-    for _ in range(10):
+def test_old_blocks_are_forgotten_but_not_the_first(runtime, items):
+    chain = Chain(runtime, items, slot_milliseconds=1000, finality_lag=2, kept_blocks=5)
+    for _ in range(20):
         chain.seal(START)
-    assert min(chain.blocks) == chain.best.number - 5
-    assert chain.state_at(chain.best.number - 4).get("SubtensorModule", "SubnetworkN", 2) == 16
-    with pytest.raises(RpcError, match="State already discarded"):
-        chain.state_at(0)
+    assert sorted(chain.blocks) == [0, *range(14, 21)]
+    assert chain.state_at(15).get("System", "Number") == 15
+    assert chain.state_at(15).get("SubtensorModule", "SubnetworkN", 2) == 16
+    for number in (0, 14):
+        with pytest.raises(RpcError, match="State already discarded"):
+            chain.state_at(number)
+    assert chain.block_of(chain.genesis.hash) is chain.genesis
+
+
+def test_blocks_that_were_taken_back_are_still_known_by_their_hash(chain):
+    old = chain.seal(START)
+    chain.retract(1)
+    assert chain.block_of(old.hash) is old
+    assert chain.number_of(old.hash) is None
+
+
+def test_an_extrinsic_of_the_pool_survives_blocks_that_do_not_concern_it(chain, alice):
+    signed = chain.submit(alice.weights(nonce=1))
+    for _ in range(5):
+        chain.seal(START)
+    assert signed.hash in chain.pool
+
+
+def test_what_the_pool_holds_is_thrown_out_when_it_may_no_longer_be_done(chain, alice, client, seen):
+    chain.submit(alice.weights(nonce=1))
+    chain.on_status = lambda extrinsic_hash, status: seen.append((extrinsic_hash, status))
+    client("devnet_set", {"item": "StakeThreshold", "value": 10**18})
+    assert seen[-1][1] == "invalid"
+
+
+def test_two_commits_for_one_mechanism_exclude_each_other_where_a_limit_is_set(chain, alice, client):
+    client("devnet_set", {"item": "WeightsSetRateLimit", "keys": [3], "value": 10})
+    chain.submit(alice.commit(nonce=0))
+    assert refused(chain, alice.commit(nonce=1))[0] == 1014
+
+
+def test_two_commits_for_one_mechanism_may_wait_together_where_no_limit_is_set(chain, alice):
+    chain.submit(alice.commit(nonce=0))
+    chain.submit(alice.commit(nonce=1))
+    chain.seal(START)
+    assert [record.error for record in chain.records.values()] == [None, None]

@@ -8,7 +8,7 @@ from wallet_guard.devnet.refusals import RpcError
 @pytest.fixture
 def pending(runtime, signer):
     def make(nonce: int, uri: str = "//Alice", tag: object = None) -> Pending:
-        return Pending(decode(runtime, signer(uri).weights(nonce=nonce)), tag)
+        return Pending(decode(runtime, signer(uri).weights(nonce=nonce)), tag, 99, 461)
 
     return make
 

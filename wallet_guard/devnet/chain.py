@@ -4,7 +4,8 @@ Theory of operation. Blocks are made by `seal`, one after another, by whoever ho
 the runtime does on its own (epoch schedule, changes asked for through `devnet_set` and `devnet_reveal`, timestamp),
 then takes from the pool what is valid, in order. A block is final once `finality_lag` blocks stand on it; `retract`
 takes back any that are not, and their extrinsics return to the pool. What must stay in step: `blocks` holds the
-canonical chain only, without gaps, from the oldest kept to the best; `history` has exactly those blocks' states.
+canonical chain only: block 0, and without gaps those from the oldest kept to the best; `history` has exactly the states
+of the latter.
 """
 
 from __future__ import annotations
@@ -29,7 +30,11 @@ KEPT_BLOCKS = 4096
 MAX_RECORDS = 65536
 """How many accepted extrinsics are remembered for `devnet_extrinsics`; the oldest are forgotten first."""
 
+MAX_STALE_BLOCKS = 256
+"""How many blocks that were taken back still answer for their header and body, as a node's do for a while."""
+
 _BLOCK_HASH_COUNT = 2400
+_NEVER = 1 << 64
 _DISPATCH_INFO = {"weight": {"ref_time": 1_000_000, "proof_size": 0}, "class": "Normal", "pays_fee": "No"}
 
 Status = str | dict[str, Value]
@@ -55,10 +60,17 @@ class Chain:
     """The canonical chain, its pool, and the outcome of every extrinsic."""
 
     def __init__(
-        self, runtime: Runtime, items: Mapping[bytes, bytes], *, slot_milliseconds: int, finality_lag: int
+        self,
+        runtime: Runtime,
+        items: Mapping[bytes, bytes],
+        *,
+        slot_milliseconds: int,
+        finality_lag: int,
+        kept_blocks: int = KEPT_BLOCKS,
     ) -> None:
         self.slot_milliseconds = slot_milliseconds
         self.finality_lag = finality_lag
+        self.kept_blocks = kept_blocks
         self.finality_paused = False
         self.pool = Pool()
         self.history = History()
@@ -70,6 +82,8 @@ class Chain:
         self.history.commit(0, items)
         self.blocks: dict[int, Block] = {0: genesis}
         self._numbers: dict[str, int] = {genesis.hash: 0}
+        self._stale: dict[str, Block] = {}
+        self._oldest_state = 0
         self.best = genesis
         self.genesis = genesis
         self.finalized = genesis
@@ -82,9 +96,14 @@ class Chain:
         """The number of a block of the canonical chain; None for any other hash."""
         return self._numbers.get(block_hash)
 
+    def block_of(self, block_hash: str) -> Block | None:
+        """A block by its hash, also one that was taken back not long ago."""
+        number = self._numbers.get(block_hash)
+        return self._stale.get(block_hash) if number is None else self.blocks[number]
+
     def state_at(self, number: int) -> State:
         """The state after a block. Raises: RpcError when it is no longer kept."""
-        if number not in self.blocks or (number and number - 1 not in self.blocks):
+        if number < self._oldest_state:
             raise refusals.state_discarded(self.blocks[number].hash if number in self.blocks else str(number))
         # A block's state is written by its parent's code.
         runtime = self.blocks[max(number - 1, 0)].runtime
@@ -116,12 +135,17 @@ class Chain:
             raise refusals.already_imported(signed.hash)
         state = self._next_state()
         self.validate(state, signed)
-        self.pool.add(
-            Pending(signed, guards.pool_tag(state, signed.pallet, signed.function, signed.signer, signed.arguments))
-        )
+        self._add(state, signed)
         self._remember(signed)
         self._announce(signed)
         return signed
+
+    def _add(self, state: State, signed: Signed) -> None:
+        """Put a valid extrinsic into the pool. Raises: RpcError."""
+        tag = guards.pool_tag(state, signed.pallet, signed.function, signed.signer, signed.arguments)
+        current = subnets.current_block(state)
+        last_block = signed.era.death(current) - 1 if signed.era is not None else _NEVER
+        self.pool.add(Pending(signed, tag, last_block, state.runtime.spec_version))
 
     def _remember(self, signed: Signed) -> None:
         record = self.records.setdefault(signed.hash, Record(signed))
@@ -136,10 +160,10 @@ class Chain:
         if not ready:
             return
         # What waited for this nonce is ready now, too.
-        for pending in self.pool:
-            other = pending.signed
-            if other.signer == signed.signer and other.nonce > signed.nonce and self.pool.is_ready(other, self.nonce):
-                self.on_status(other.hash, "ready")
+        nonce = signed.nonce + 1
+        while (follower := self.pool.at(signed.signer, nonce)) is not None:
+            self.on_status(follower.signed.hash, "ready")
+            nonce += 1
 
     def _next_state(self) -> State:
         """The state in which the next block begins: the pool checks in it, as `validate_transaction` does."""
@@ -157,14 +181,17 @@ class Chain:
         current = subnets.current_block(state)
         birth = signed.era.birth(current) if signed.era is not None else 0
         birth_block = self.blocks.get(birth)
-        if birth >= current or current - birth > _BLOCK_HASH_COUNT:
-            birth_block = None if birth else self.genesis
-        if birth_block is None:
+        known = birth == 0 or current - _BLOCK_HASH_COUNT <= birth < current
+        if birth_block is None or not known:
             raise refusals.invalid_transaction("AncientBirthBlock")
         genesis_hash = bytes.fromhex(self.genesis.hash[2:])
         payload = signed_payload(signed, state.runtime, genesis_hash, bytes.fromhex(birth_block.hash[2:]))
         if not verifies(signed, payload):
             raise refusals.invalid_transaction("BadProof")
+        self._check_standing(state, signed)
+
+    def _check_standing(self, state: State, signed: Signed) -> None:
+        """What can change while an extrinsic waits, besides its era and the code: nonce, means, the pallets' checks."""
         account = state.get("System", "Account", signed.signer)
         if signed.nonce < account["nonce"]:
             raise refusals.invalid_transaction("Stale")
@@ -225,7 +252,7 @@ class Chain:
         state.put("System", "Number", value=number)
         state.put("System", "ParentHash", value=parent.hash)
         state.put("System", "BlockHash", parent.number, value=parent.hash)
-        if number > _BLOCK_HASH_COUNT:
+        if number - _BLOCK_HASH_COUNT > 1:  # the hash of block 0 is never forgotten
             state.remove("System", "BlockHash", number - _BLOCK_HASH_COUNT - 1)
         return state
 
@@ -287,11 +314,17 @@ class Chain:
             return
         state = self._next_state()
         for pending in self.pool:
-            try:
-                self.validate(state, pending.signed)
-            except RpcError:
-                self.pool.remove(pending.signed.hash)
-                self._settle(pending.signed.hash, "invalid", "invalid")
+            signed = pending.signed
+            # The signature is not looked at again: it can only have become wrong by new code or the end of its era.
+            if pending.spec_version == state.runtime.spec_version and self.best.number < pending.last_block:
+                try:
+                    self._check_standing(state, signed)
+                except RpcError:
+                    pass
+                else:
+                    continue
+            self.pool.remove(signed.hash)
+            self._settle(signed.hash, "invalid", "invalid")
 
     def _finalize(self) -> None:
         if self.finality_paused:
@@ -308,10 +341,14 @@ class Chain:
         return [record for record in self.records.values() if record.block_hash == made.hash]
 
     def _forget(self) -> None:
-        oldest = self.best.number - KEPT_BLOCKS
-        if oldest > 0 and oldest - 1 in self.blocks:
-            del self._numbers[self.blocks.pop(oldest - 1).hash]
-            self.history.forget(oldest)
+        oldest = self.best.number - self.kept_blocks
+        if oldest <= self._oldest_state:
+            return
+        self._oldest_state = oldest
+        self.history.forget(oldest)
+        # The block before the oldest state stays, as its code reads that state; block 0 always does.
+        if oldest - 2 > 0:
+            del self._numbers[self.blocks.pop(oldest - 2).hash]
 
     # -- taking blocks back -----------------------------------------------------------------------------------------
 
@@ -329,6 +366,9 @@ class Chain:
         returning = [record for made in retracted for record in self._included_in(made)]
         for made in retracted:
             del self._numbers[made.hash]
+            self._stale[made.hash] = made
+        while len(self._stale) > MAX_STALE_BLOCKS:
+            del self._stale[next(iter(self._stale))]
         self.best = self.blocks[retracted[-1].number - 1]
         self.history.revert(self.best.number)
         self._forks += 1
@@ -346,8 +386,7 @@ class Chain:
         try:
             state = self._next_state()
             self.validate(state, signed)
-            tag = guards.pool_tag(state, signed.pallet, signed.function, signed.signer, signed.arguments)
-            self.pool.add(Pending(signed, tag))
+            self._add(state, signed)
         except RpcError:
             self._settle(signed.hash, "invalid", "invalid")
         else:

@@ -247,7 +247,7 @@ class Control:
         try:
             kind, fields = faults.parse(params[0] if params else None)
             if kind in DEEDS:
-                getattr(self, f"_{kind}")(fields)
+                {"reorg": self._reorg, "drop_extrinsic": self._drop_extrinsic, "upgrade": self._upgrade}[kind](fields)
                 return None
             self._check_lie(kind, fields)
             number = self.faults.add(kind, fields).number

@@ -109,21 +109,28 @@ class Node:
         return made.header() | {"number": hex(max(made.number + self._shift(), 0))}
 
     def _block(self, block_hash: Json) -> Block | None:
-        """The block of a hash, the best one for null; None when the canonical chain has no such block."""
+        """The block of a hash, the best one for null; None for a hash that is not known."""
         if block_hash is None:
             return self.chain.best
-        number = self.chain.number_of(str(block_hash))
-        return self._genesis_by_lie(block_hash) if number is None else self.chain.blocks[number]
+        return self.chain.block_of(str(block_hash)) or self._genesis_by_lie(block_hash)
 
     def _genesis_by_lie(self, block_hash: Json) -> Block | None:
         lie = self.faults.find("lie_genesis")
         return self.chain.genesis if lie is not None and lie.fields.get("hash") == block_hash else None
 
     def _state(self, block_hash: Json) -> State:
+        return self._state_of(self._known(block_hash))
+
+    def _known(self, block_hash: Json) -> Block:
         found = self._block(block_hash)
         if found is None:
             raise refusals.unknown_block(str(block_hash)[:80])
-        return self.chain.state_at(found.number)
+        return found
+
+    def _state_of(self, made: Block) -> State:
+        if self.chain.blocks.get(made.number) is not made:
+            raise refusals.state_discarded(made.hash)
+        return self.chain.state_at(made.number)
 
     def block_hash(self, _session: Session, params: list[Json]) -> Json:
         """`chain_getBlockHash`: of a number, of a list of numbers, or of the best block."""
@@ -184,10 +191,8 @@ class Node:
         prefix, count, start = _octets(_at(params, 0)), _at(params, 1), _at(params, 2)
         if not isinstance(count, int) or not 0 <= count <= MAX_KEYS_PER_PAGE:
             raise RpcError(4002, "count exceeds maximum value", f"value: {str(count)[:20]}, max: {MAX_KEYS_PER_PAGE}")
-        found = self._block(_at(params, 3))
-        if found is None:
-            raise refusals.unknown_block(str(_at(params, 3))[:80])
-        self.chain.state_at(found.number)
+        found = self._known(_at(params, 3))
+        self._state_of(found)
         after = None if start is None else _octets(start)
         return [_hex(key) for key in self.chain.history.keys(prefix, found.number, after, count)]
 
@@ -196,9 +201,8 @@ class Node:
         keys = _at(params, 0)
         if not isinstance(keys, list) or len(keys) > MAX_QUERIED_KEYS:
             raise invalid_params(f"expected a list of at most {MAX_QUERIED_KEYS} keys")
-        found = self._block(_at(params, 1))
-        state = self._state(_at(params, 1))
-        assert found is not None, "its state was found"
+        found = self._known(_at(params, 1))
+        state = self._state_of(found)
         return [{"block": found.hash, "changes": [[key, _hex(self._read(state, _octets(key)))] for key in keys]}]
 
     def _metadata(self, made: Block) -> bytes:
@@ -211,9 +215,7 @@ class Node:
 
     def metadata(self, _session: Session, params: list[Json]) -> Json:
         """`state_getMetadata`: the V15 blob, as no other was recorded (a node gives V14 here)."""
-        found = self._block(_at(params, 0))
-        if found is None:
-            raise refusals.unknown_block(str(_at(params, 0))[:80])
+        found = self._known(_at(params, 0))
         return _hex(self._metadata(found))
 
     def _version(self, made: Block) -> Json:
@@ -226,22 +228,18 @@ class Node:
 
     def version(self, _session: Session, params: list[Json]) -> Json:
         """`state_getRuntimeVersion`: of the code in a block's state."""
-        found = self._block(_at(params, 0))
-        if found is None:
-            raise refusals.unknown_block(str(_at(params, 0))[:80])
+        found = self._known(_at(params, 0))
         return self._version(found)
 
     def call(self, _session: Session, params: list[Json]) -> Json:
         """`state_call`: method, arguments, block."""
         method, raw = str(_at(params, 0)), _octets(_at(params, 1))
-        found = self._block(_at(params, 2))
-        if found is None:
-            raise refusals.unknown_block(str(_at(params, 2))[:80])
+        found = self._known(_at(params, 2))
         if method == "Metadata_metadata_at_version":
             return _hex(views.metadata_at_version(self._metadata(found), int.from_bytes(raw[:4], "little")))
         if method == "Metadata_metadata":
             return _hex(views.opaque(self._metadata(found)))
-        base = self.chain.state_at(found.number)
+        base = self._state_of(found)
         # A call runs the code in the block's state, not the code that made the block.
         state = State(found.runtime, lambda key: self._read(base, key))
         if method in ("TransactionPaymentApi_query_info", "TransactionPaymentCallApi_query_call_info"):

@@ -22,10 +22,16 @@ Nonces = Callable[[str], int]
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """An extrinsic in the pool; `tag` is what no other may provide besides it (None: nothing but its nonce)."""
+    """An extrinsic in the pool.
+
+    `tag` is what no other may provide besides it (None: nothing but its nonce); `last_block` the last block that its
+    era allows; `spec_version` the code that its signature is for.
+    """
 
     signed: Signed
     tag: object
+    last_block: int
+    spec_version: int
 
 
 class Pool:
@@ -77,6 +83,11 @@ class Pool:
         while (signer, nonce) in self._slots:
             nonce += 1
         return nonce
+
+    def at(self, signer: str, nonce: int) -> Pending | None:
+        """What waits under this nonce of this signer."""
+        found = self._slots.get((signer, nonce))
+        return None if found is None else self._pending[found]
 
     def is_ready(self, signed: Signed, nonces: Nonces) -> bool:
         """Whether no nonce is missing before this one."""

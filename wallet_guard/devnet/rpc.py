@@ -35,12 +35,12 @@ class Request:
 
 
 class Session:
-    """One connection: `deliver` takes each message for it; `silent` keeps notifications from it."""
+    """One connection: `deliver` takes each message for it; while `is_silent` says so, it gets no notifications."""
 
-    def __init__(self, deliver: Callable[[str], object]) -> None:
-        self.silent = False
+    def __init__(self, deliver: Callable[[str], object], is_silent: Callable[[], bool]) -> None:
         self.subscriptions: dict[str, str] = {}
         self._deliver = deliver
+        self._is_silent = is_silent
         self._held: list[str] | None = None
         self._ids = itertools.count(1)
 
@@ -76,9 +76,9 @@ class Session:
         return self.subscriptions.pop(str(subscription), None) is not None
 
     def notify(self, subscription: str, result: Json) -> None:
-        """Send an update of a subscription, if it is still open and the session not made silent by a fault."""
+        """Send an update of a subscription, if it is still open."""
         method = self.subscriptions.get(subscription)
-        if method is not None and not self.silent:
+        if method is not None and not self._is_silent():
             params = {"subscription": subscription, "result": result}
             self.send({"jsonrpc": "2.0", "method": method, "params": params})
 

@@ -43,13 +43,11 @@ class Devnet(Endpoint):
             due = max(due + slot, loop.time() - slot)
             await asyncio.sleep(due - loop.time())
             if self.faults.find("no_mining") is None:
-                for session in self._sessions.values():
-                    session.silent = self.faults.find("half_open") is not None
                 self.chain.seal(self.clock())
 
     def on_open(self, websocket: WebSocket) -> None:
         """A client has come."""
-        self._sessions[websocket] = Session(websocket.send_text)
+        self._sessions[websocket] = Session(websocket.send_text, self._is_silent)
 
     def on_close(self, websocket: WebSocket, code: int, reason: str) -> None:  # noqa: ARG002 - why does not matter
         """A client has gone, and its subscriptions with it."""
@@ -65,8 +63,7 @@ class Devnet(Endpoint):
         except RpcError as error:
             session.send(rpc.failure(None, error))
             return
-        session.silent = self.faults.find("half_open") is not None
-        if session.silent:
+        if self._is_silent():
             requests = [request for request in requests if request.method.startswith("devnet_")]
         met: dict[str, Fault] = {}
         for request in requests:
@@ -82,6 +79,9 @@ class Devnet(Endpoint):
         else:
             self._perform(websocket, requests, met, batch)
 
+    def _is_silent(self) -> bool:
+        return self.faults.find("half_open") is not None
+
     def _perform(self, websocket: WebSocket, requests: list[Request], met: dict[str, Fault], batch: bool) -> None:
         session = self._sessions.get(websocket)
         if session is None:
@@ -91,7 +91,7 @@ class Devnet(Endpoint):
             answers = [rpc.failure(request.id, refusal) for request in requests]
             session.send(answers if batch else answers[0])
             return
-        known = set(self.chain.records)
+        known = set(self.chain.records) if "swallow" in met else set()
         messages = rpc.answer(self.handlers, session, requests, batch=batch)
         if "swallow" in met:
             for extrinsic_hash in set(self.chain.records) - known:
