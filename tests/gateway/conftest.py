@@ -218,3 +218,29 @@ def gateway(folder, signer):
 def new_view():
     """Makes an intent's view."""
     return view_of
+
+
+@pytest.fixture
+def new_signer():
+    """Makes scripted signers that end with the test."""
+    with contextlib.ExitStack() as stack:
+
+        def make(path):
+            signer = FakeSigner(path)
+            stack.callback(signer.stop)
+            return signer
+
+        yield make
+
+
+@pytest.fixture
+def new_gateway():
+    """Makes gateways that end with the test."""
+    with contextlib.ExitStack() as stack:
+
+        def make(folder, environment=()):
+            gateway = Gateway(folder, environment)
+            stack.callback(gateway.stop)
+            return gateway
+
+        yield make

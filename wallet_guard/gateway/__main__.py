@@ -80,18 +80,18 @@ async def serve(signer_socket: str, listeners: list[socket.socket], environment:
     asker = Asker(signer_socket, on_event=take_event, on_connect=waits.doubt)
     submissions = Submissions(asker, waits)
     server = Server(Desk(asker, submissions).routes(), limits=LIMITS, on_error=respond_unrouted)
+    for listener in listeners:
+        await server.listen_socket(listener)
     loop = asyncio.get_running_loop()
     asking = loop.create_task(asker.run())
     # Stopping begins where asking ends: by a signal, or by a bug in it, which then ends the process.
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, asking.cancel)
-    for listener in listeners:
-        await server.listen_socket(listener)
     log.info(f"listening on {', '.join(shown_address(listener) for listener in listeners)}")
     notify("READY=1", environment)
     await asyncio.wait({asking})
     notify("STOPPING=1", environment)
-    log.info(f"stopping; {len(waits)} requests wait")
+    log.info(f"stopping; {waits.taken} requests wait")
     submissions.stop()
     await server.stop(STOP_SECONDS)
     with contextlib.suppress(asyncio.CancelledError):

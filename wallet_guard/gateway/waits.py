@@ -97,7 +97,9 @@ class Waits:
         self._of_token: dict[bytes, int] = {}
         self._following: dict[str, set[Wait]] = {}
 
-    def __len__(self) -> int:
+    @property
+    def taken(self) -> int:
+        """Places in use."""
         return self._places
 
     @contextlib.contextmanager
