@@ -53,6 +53,21 @@ def _object(params: list[Json], *names: str) -> Fields:
     return given
 
 
+def _checked(handler: Handler) -> Handler:
+    """`handler`, whose complaints about values that the codec or Python cannot use become answers.
+
+    Orders are as free as storage itself, so the codec is the judge of them; nothing has been written by then.
+    """
+
+    def checked(session: Session, params: list[Json]) -> Json:
+        try:
+            return handler(session, params)
+        except (ValueError, KeyError, TypeError, OverflowError) as error:
+            raise invalid_params(f"{type(error).__name__}: {str(error)[:160]}") from None
+
+    return checked
+
+
 class Control:
     """The table of the `devnet_*` methods. `clock` gives the wall time in milliseconds."""
 
@@ -63,7 +78,7 @@ class Control:
 
     def methods(self) -> dict[str, Handler]:
         """Every method by name."""
-        return {
+        table: dict[str, Handler] = {
             "devnet_info": self.info,
             "devnet_seal": self.seal,
             "devnet_set": self.set,
@@ -77,6 +92,7 @@ class Control:
             "devnet_heal": self.heal,
             "devnet_faults": self.list_faults,
         }
+        return {name: _checked(handler) for name, handler in table.items()}
 
     # -- looking ----------------------------------------------------------------------------------------------------
 
@@ -145,10 +161,7 @@ class Control:
 
     def _seal(self, patch: Callable[[State], list[Event]]) -> Json:
         # Tried first on a state that is thrown away: what does not fit must not leave half a block behind.
-        try:
-            patch(self.chain.state_at(self.chain.best.number).fork())
-        except (ValueError, KeyError, TypeError, OverflowError) as error:
-            raise invalid_params(str(error)[:200]) from None
+        patch(self._state().fork())
         made = self.chain.seal(self.clock(), patch)
         return {"number": made.number, "hash": made.hash}
 
@@ -181,7 +194,7 @@ class Control:
         netuid, hotkey = order["netuid"], str(order["hotkey"])
         known = subnets.uid_of(self._state(), netuid, hotkey)
         uid = subnets.size(self._state(), netuid) if known is None else known
-        neuron = Neuron(hotkey, str(order.get("coldkey", hotkey)), int(order.get("stake", 0) * RAO))
+        neuron = Neuron(hotkey, str(order.get("coldkey", hotkey)), int(order.get("stake", 0)) * RAO)
 
         def patch(state: State) -> list[Event]:
             genesis.grow(state, netuid, uid + 1)
@@ -251,7 +264,7 @@ class Control:
                 return None
             self._check_lie(kind, fields)
             number = self.faults.add(kind, fields).number
-        except (FaultError, ValueError) as error:
+        except FaultError as error:
             raise invalid_params(str(error)) from None
         self.chain.finality_paused = self.faults.find("no_finality") is not None
         return number
