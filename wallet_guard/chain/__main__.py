@@ -18,6 +18,7 @@ from wallet_guard.chain.endpoints import Endpoints, endpoint_urls
 from wallet_guard.chain.worker import Worker
 from wallet_guard.host.config import Config, ConfigurationError, load_config
 from wallet_guard.host.log import start_log
+from wallet_guard.host.process import die_with_supervisor
 from wallet_guard.host.readiness import notify
 
 log = logging.getLogger("wallet_guard.chain")
@@ -32,6 +33,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--config", required=True, help="the configuration file")
     options = parser.parse_args(arguments)
     start_log("chain")
+    die_with_supervisor(os.environ)
     try:
         config = load_config(options.config)
         urls = endpoint_urls(config.chain.endpoints, os.environ)

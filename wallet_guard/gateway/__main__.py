@@ -21,6 +21,7 @@ from wallet_guard.gateway.submission import ACCEPT_SECONDS, GOAL_SECONDS, Submis
 from wallet_guard.gateway.waits import MAX_WAITS, Waits
 from wallet_guard.host.config import ConfigurationError, load_config
 from wallet_guard.host.log import start_log
+from wallet_guard.host.process import die_with_supervisor
 from wallet_guard.host.readiness import notify
 from wallet_guard.ipc.asker import Asker
 from wallet_guard.ipc.questions import IntentView
@@ -105,6 +106,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--log-level", default="info", choices=("debug", "info", "warning", "error"))
     chosen = parser.parse_args(arguments)
     start_log("gateway", chosen.log_level)
+    die_with_supervisor(os.environ)
     try:
         config = load_config(chosen.config)
         check_environment(os.environ)

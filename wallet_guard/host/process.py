@@ -1,14 +1,44 @@
-"""What a key holder's process must not have: core dumps, a debugger, the SDK within reach."""
+"""What our processes ask of the kernel about themselves: no core dumps, no debugger, no life without a supervisor.
+
+And of their environment: no SDK within reach of a key.
+"""
 
 import ctypes
 import importlib.util
 import os
 import resource
+import signal
+from collections.abc import Mapping
 
 from wallet_guard.host.config import ConfigurationError
 
 PR_SET_DUMPABLE = 4
 """prctl(2)."""
+
+
+PR_SET_PDEATHSIG = 1
+
+SUPERVISOR_VARIABLE = "WALLET_GUARD_SUPERVISOR"
+"""Pid of the ``wallet-guard serve`` that started us; unset under a service manager, which needs no such help."""
+
+
+def die_with_supervisor(environment: Mapping[str, str]) -> None:
+    """Asks for SIGTERM when the supervisor ends, however it ends; does nothing where there is none.
+
+    Without it a killed supervisor would leave processes that hold the journal and the sockets.
+    """
+    supervisor = environment.get(SUPERVISOR_VARIABLE, "")
+    if not supervisor.isdecimal():
+        return
+    _prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+    if os.getppid() != int(supervisor):  # it ended before we asked
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _prctl(option: int, value: int) -> None:
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.prctl(option, value, 0, 0, 0) != 0:
+        raise OSError(ctypes.get_errno(), f"prctl({option}) failed")
 
 
 def forbid_dumps() -> None:
@@ -20,9 +50,7 @@ def forbid_dumps() -> None:
         OSError: the kernel refuses.
     """
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0:
-        raise OSError(ctypes.get_errno(), "prctl(PR_SET_DUMPABLE) failed")
+    _prctl(PR_SET_DUMPABLE, 0)
 
 
 def refuse_sdk() -> None:

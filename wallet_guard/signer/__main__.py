@@ -17,7 +17,7 @@ from pathlib import Path
 from wallet_guard import __version__
 from wallet_guard.host.config import Config, ConfigurationError, load_config
 from wallet_guard.host.log import start_log
-from wallet_guard.host.process import forbid_dumps, refuse_sdk
+from wallet_guard.host.process import die_with_supervisor, forbid_dumps, refuse_sdk
 from wallet_guard.host.readiness import notify
 from wallet_guard.host.sockets import inherited_sockets, listen_unix
 from wallet_guard.signer.admin import check_no_default_tokens
@@ -26,7 +26,7 @@ from wallet_guard.signer.journal import Journal
 from wallet_guard.signer.keys import load_keys
 from wallet_guard.signer.server import Server
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("wallet_guard.signer")
 
 EX_CONFIG = 78
 
@@ -38,6 +38,7 @@ def main() -> int:
     """The exit status."""
     arguments = _arguments()
     start_log("signer")
+    die_with_supervisor(os.environ)
     try:
         forbid_dumps()
         if not arguments.development:

@@ -1,0 +1,105 @@
+"""``wallet-guard client add|list|revoke`` and ``allow-plain``: what the operator grants, over the admin socket."""
+
+import argparse
+import sys
+from datetime import UTC, datetime
+from typing import Any
+
+from wallet_guard.cli.place import add_config_option, ask_signer, find_config
+from wallet_guard.ipc.questions import (
+    AllowPlain,
+    ClientAdd,
+    ClientAdded,
+    ClientRevoke,
+    ClientView,
+    StatusAsk,
+    StatusView,
+)
+
+
+def add_words(parsers: Any) -> None:
+    """``client`` with its three words, and ``allow-plain``."""
+    client = parsers.add_parser("client", help="who may ask: add, list, revoke")
+    words = client.add_subparsers(title="words", metavar="WORD", required=True)
+
+    adding = words.add_parser("add", help="a new client; prints its token, once")
+    adding.add_argument("name")
+    adding.add_argument(
+        "--key", default="", metavar="WALLET/HOTKEY", help="the hotkey it may use (default: the only one)"
+    )
+    adding.add_argument(
+        "--netuid", type=int, action="append", metavar="N", help="subnet it may use, repeatable (default any)"
+    )
+    adding.add_argument("--per-hour", type=int, default=60, metavar="N", help="requests an hour (default 60)")
+    adding.add_argument(
+        "--token-stdin", action="store_true", help="take the token from standard input instead of making one"
+    )
+    add_config_option(adding)
+    adding.set_defaults(answer=add)
+
+    listing = words.add_parser("list", help="who there is, and what each may do")
+    add_config_option(listing)
+    listing.set_defaults(answer=show)
+
+    revoking = words.add_parser("revoke", help="a client's token is nothing from now on")
+    revoking.add_argument("name")
+    add_config_option(revoking)
+    revoking.set_defaults(answer=revoke)
+
+    plain = parsers.add_parser("allow-plain", help="confirm that a subnet switched commit-reveal off")
+    plain.add_argument("netuid", type=int)
+    add_config_option(plain)
+    plain.set_defaults(answer=allow_plain)
+
+
+def add(chosen: argparse.Namespace) -> int:
+    """Prints the token alone on standard output, so that it can be piped; what it is good for on standard error."""
+    config = find_config(chosen)
+    wallet, _, hotkey = (chosen.key or _only_key(config)).partition("/")
+    token = sys.stdin.readline().strip() if chosen.token_stdin else None
+    netuids = None if chosen.netuid is None else tuple(chosen.netuid)
+    question = ClientAdd(chosen.name, wallet, hotkey, ("set_weights",), netuids, chosen.per_hour, token)
+    added: ClientAdded = ask_signer(config, question)
+    print(f"{_line(added.client)}", file=sys.stderr)
+    if token is None:
+        print("its token, shown only now; give it to the node as WALLET_SERVICE_TOKEN:", file=sys.stderr)
+        print(added.token)
+    return 0
+
+
+def _only_key(config: Any) -> str:
+    hotkeys = config.signer.hotkeys
+    return str(hotkeys[0]) if len(hotkeys) == 1 else ""
+
+
+def show(chosen: argparse.Namespace) -> int:
+    """One line per client."""
+    status: StatusView = ask_signer(find_config(chosen), StatusAsk())
+    if not status.clients:
+        print("no clients; 'wallet-guard client add NAME' makes one")
+    for client in status.clients:
+        print(_line(client))
+    return 0
+
+
+def revoke(chosen: argparse.Namespace) -> int:
+    """Revokes at once, for everything that is not signed yet."""
+    ask_signer(find_config(chosen), ClientRevoke(chosen.name))
+    print(f"revoked {chosen.name}")
+    return 0
+
+
+def allow_plain(chosen: argparse.Namespace) -> int:
+    """Lets plain weights be signed again for the subnet."""
+    ask_signer(find_config(chosen), AllowPlain(chosen.netuid))
+    print(f"plain weights may be signed for subnet {chosen.netuid}")
+    return 0
+
+
+def _line(client: ClientView) -> str:
+    netuids = "any subnet" if client.netuids is None else "subnet " + ", ".join(map(str, client.netuids))
+    line = f"{client.name}: {client.wallet}/{client.hotkey}, {', '.join(client.calls)}, {netuids}, "
+    line += f"{client.per_hour} an hour"
+    if client.revoked_ms is not None:
+        line += f", revoked {datetime.fromtimestamp(client.revoked_ms / 1000, UTC):%Y-%m-%d %H:%M} UTC"
+    return line

@@ -1,0 +1,46 @@
+"""The words of the command line, and where each is answered."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from wallet_guard import __version__
+from wallet_guard.cli import audit, clients, demo, devnet, init, serve, status
+from wallet_guard.cli.errors import CommandError
+from wallet_guard.host.config import ConfigurationError
+
+EX_CONFIG = 78
+"""sysexits.h: something in the configuration must be mended."""
+
+WORDS = (demo, init, serve, clients, status, audit, devnet)
+"""Each adds its words with ``add_words(parsers)`` and sets ``answer``: arguments in, exit status out."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Answers one command line; the exit status."""
+    parser = argparse.ArgumentParser(
+        prog="wallet-guard",
+        description="Holds Bittensor hotkeys for nodes that own none, and sets their weights.",
+        epilog="'wallet-guard WORD --help' tells more; 'wallet-guard demo' shows everything in under a minute.",
+    )
+    parser.add_argument("--version", action="version", version=f"wallet-guard {__version__}")
+    parsers = parser.add_subparsers(title="words", metavar="WORD", required=True)
+    for word in WORDS:
+        word.add_words(parsers)
+    chosen = parser.parse_args(arguments)
+    try:
+        return int(chosen.answer(chosen))
+    except ConfigurationError as error:
+        print(f"wallet-guard: {error}", file=sys.stderr)
+        return EX_CONFIG
+    except CommandError as error:
+        print(f"wallet-guard: {error}", file=sys.stderr)
+        if error.hint:
+            print(f"hint: {error.hint}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())
