@@ -129,7 +129,10 @@ def _explain(error: OSError | HttpError, place: Place) -> tuple[str, str]:
     if isinstance(error, HttpError):
         return f"expected HTTP, found a broken answer: {error}", "check the URL, and what stands between"
     if isinstance(error, ssl.SSLError):
-        return f"no TLS: {error.reason or error}", "check the certificate; ca_file names the one to trust"
+        return (
+            f"no TLS: {getattr(error, 'verify_message', None) or error}",
+            "check the certificate; ca_file names the one to trust",
+        )
     if isinstance(error, TimeoutError):
         return "no answer in time", "check that the service is ready (GET /ready), or give more timeout"
     if isinstance(error, PermissionError):

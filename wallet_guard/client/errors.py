@@ -64,6 +64,7 @@ def _class_of(result: Result) -> type[WalletServiceError]:
         return RateLimited
     if result.status < 500:
         return Refused
-    if result.intent is not None and not result.final:
-        return Undecided
-    return TransactionFailed if result.intent is not None else ServiceUnreachable
+    if result.intent is None:
+        return ServiceUnreachable
+    # 502: the chain spoke, even where a reorganisation could still take it back.
+    return TransactionFailed if result.final or result.status == 502 else Undecided

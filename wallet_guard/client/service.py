@@ -1,5 +1,6 @@
 """What the blocking and the asyncio client have in common: settings, and the calls that they make."""
 
+import re
 import secrets
 import ssl
 from typing import Any, Self
@@ -16,6 +17,8 @@ SLACK_SECONDS = 10.0
 
 LOOK_SECONDS = 10.0
 """For calls that only look."""
+
+_KEY = re.compile(r"[!-~]{1,128}")
 
 
 class Service:
@@ -70,6 +73,8 @@ class Service:
 
     def _weights_call(self, order: SetWeights, key: str | None, timeout: float | None) -> Call:
         seconds = timeout or self._timeout or order.goal_seconds + SLACK_SECONDS
+        if key is not None and _KEY.fullmatch(key) is None:
+            raise SettingsError("idempotency_key: expected 1 to 128 visible ASCII characters")
         order.encode(seconds)  # what cannot be sent is known before anything is tried
         return Call("POST", "/wallet/set_weights", order.encode, key or secrets.token_hex(16), seconds)
 
