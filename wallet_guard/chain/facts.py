@@ -120,6 +120,9 @@ def read(codec: Codec, wanted: Plan, raws: Sequence[bytes | None]) -> Reading:
 def _checked(item: Item, value: Any) -> Any:
     if value is None and item.default is None:
         return None
-    if type(value) is not item.kind or (item.kind is list and any(type(entry) is not int for entry in value)):
+    fits: bool = type(value) is item.kind
+    if fits and item.kind is list:
+        fits = all(type(entry) is int for entry in value)
+    if not fits:
         raise Unavailable(f"{item.name}: expected {item.kind.__name__}, found {str(value)[:80]!r}")
     return value

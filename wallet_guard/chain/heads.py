@@ -36,7 +36,7 @@ def parse_header(told: Any) -> Header:
         number = int(told["number"], 16)
         logs = [_octets(log) for log in told["digest"]["logs"]]
         parts = [_hash(told["parentHash"]), _compact(number), _hash(told["stateRoot"]), _hash(told["extrinsicsRoot"])]
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise Unavailable(f"expected a block header, found {str(told)[:80]!r}") from error
     encoded = b"".join(parts) + _compact(len(logs)) + b"".join(logs)
     return Header(number, "0x" + blake2b(encoded, digest_size=32).hexdigest(), told["parentHash"])

@@ -20,7 +20,7 @@ from wallet_guard.chain.errors import NodeError, Unavailable
 from wallet_guard.chain.heads import KEPT_BLOCKS, Header, Heads, parse_header
 from wallet_guard.chain.memo import Memo
 from wallet_guard.chain.node import REQUEST_SECONDS, Node, Version
-from wallet_guard.chain.ports import Codec, Connection
+from wallet_guard.chain.ports import Codec, Connection, DispatchFailure
 from wallet_guard.ipc import questions as ipc
 
 log = logging.getLogger(__name__)
@@ -30,6 +30,9 @@ STALL_SECONDS = 30.0
 
 STALL_BLOCKS = 6
 """Without a new best head, in block times: 72 seconds on a 12-second chain."""
+
+KEPT_EVENTS = 4
+"""Blocks whose decoded events are kept: they are large, and wanted by many intents at once or never again."""
 
 DEFAULT_BLOCK_MS = 12_000
 """Where the runtime names no block time: Bittensor's own."""
@@ -81,6 +84,7 @@ class Link:
         self._event = asyncio.Event()
         self.extrinsic_hashes = Memo(self.node.extrinsic_hashes, KEPT_BLOCKS)
         """Of a block by its hash: the hashes of its extrinsics."""
+        self._events = Memo(self._read_events, KEPT_EVENTS)
         self._versions = Memo(self.node.version, KEPT_BLOCKS)
         self._seen_at: dict[Version, str] = {}
         self._final_hashes = Memo(self.node.block_hash, KEPT_BLOCKS)
@@ -177,6 +181,11 @@ class Link:
         """The account's nonce in that block's state (``System.Account``): how many of its extrinsics it holds."""
         return await self._nonces((ss58_address, block_hash))
 
+    async def failure_in(self, block_hash: str, parent_hash: str, position: int) -> DispatchFailure | None:
+        """Why the extrinsic at that position of the block failed; None if it succeeded."""
+        codec, events = await self._events((block_hash, parent_hash))
+        return codec.failure(events, position)
+
     def runtime_question(self, runtime: Runtime) -> ipc.Runtime:
         """What the signer must know of that runtime."""
         version = runtime.version
@@ -245,6 +254,13 @@ class Link:
         codec = self._make_codec(answer, version.spec_version, version.transaction_version)
         log.info(f"runtime {version.spec_name} {version.spec_version}: {len(codec.metadata)} bytes of metadata")
         return Runtime(version, codec, block_time_ms(codec))
+
+    async def _read_events(self, key: tuple[str, str]) -> tuple[Codec, Any]:
+        block_hash, parent_hash = key
+        # A block's events are written by the runtime in its parent's state.
+        codec = (await self.runtime_at(parent_hash)).codec
+        (raw,) = await self.node.storage([codec.key("System", "Events", [])], block_hash)
+        return codec, codec.value("System", "Events", raw)
 
     async def _read_nonce(self, key: tuple[str, str]) -> int:
         ss58_address, block_hash = key

@@ -98,6 +98,8 @@ class Node:
 
     async def _storage_page(self, keys: Sequence[bytes], block_hash: str) -> dict[str, bytes | None]:
         answer = await self._ask("state_queryStorageAt", [[_hex(key) for key in keys], block_hash])
+        if not isinstance(answer, list):
+            raise Unavailable(f"expected storage values, found {_shown(answer)}")
         try:
             return {
                 key: None if value is None else _octets(value) for group in answer for key, value in group["changes"]

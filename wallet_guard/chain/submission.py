@@ -204,15 +204,12 @@ class Submission:
         if parent is None:
             raise Unavailable("the best chain changed while it was searched")
         try:
-            # A block's events are written by the runtime in its parent's state.
-            runtime = await link.runtime_at(parent)
-            (raw,) = await link.node.storage([runtime.codec.key("System", "Events", [])], block_hash)
+            return await link.failure_in(block_hash, parent, position)
         except NodeError as error:
             if "discarded" not in str(error):
                 raise
             log.warning(f"intent {self._task.intent}: the events of block {number} are no longer kept: {error}")
             return None
-        return runtime.codec.failure(runtime.codec.value("System", "Events", raw), position)
 
     async def _report(self, event: Event, place: Place | None = None, failure: DispatchFailure | None = None) -> None:
         where = f" {place.number}" if place else ""
