@@ -181,9 +181,8 @@ def _set_weights(stage: _Stage) -> None:
         result: Result = service.set_weights(
             NETUID, UIDS, WEIGHTS, wallet_name="validator", version_key=1, wait_for_finalization=True
         )
-    success, message = result
-    _expect(success, f"the weights to be set, found: {message}", stage)
-    print(f"  the node, which owns no key, asked for {dict(zip(UIDS, WEIGHTS, strict=True))}: {message}")
+    _expect(result.success, f"the weights to be set, found: {result.message}", stage)
+    print(f"  the node, which owns no key, asked for {dict(zip(UIDS, WEIGHTS, strict=True))}: {result.message}")
     shown: dict[str, Any] = json.loads(
         stage.run(own_program("wallet_guard.devnet.ask", stage.chain_url, "devnet_weights", str(NETUID)))
     )
