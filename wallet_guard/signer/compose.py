@@ -1,9 +1,10 @@
 """The call and its signature, composed here and nowhere else.
 
-``bittensor_core.Runtime`` encodes by the metadata that the chain process delivered. Metadata may be forged;
-then the RFC-0078 digest that is signed in (``CheckMetadataHash``) is that of the forgery, and the real
-chain refuses the signature. Where the digest is off, the operator has pinned the metadata's SHA-256
-instead.
+``bittensor_core.Runtime`` encodes by the metadata that the chain process delivered. Metadata may be forged. Where the
+forgery is one of types, the RFC-0078 digest that is signed in (``CheckMetadataHash``) is not the chain's, and the chain
+refuses the signature. What the digest does not cover (the list of pallets) is covered here: the codec's bytes are
+signed only where they equal those that ``scale`` encodes by hand. Where the digest is off, the operator has pinned the
+metadata's SHA-256.
 """
 
 import hashlib
@@ -15,6 +16,7 @@ import bittensor_core
 from wallet_guard.ipc import questions as ipc
 from wallet_guard.ipc.questions import Facts
 from wallet_guard.signer.keys import Key
+from wallet_guard.signer.scale import encode_call, encode_era, encode_payload
 
 PALLET = "SubtensorModule"
 
@@ -157,48 +159,60 @@ class Runtime:
         return Call(call.name, call.data, reveal_round)
 
     def sign(self, call: Call, key: Key, facts: Facts, *, nonce: int, era_blocks: int) -> Extrinsic:
-        """The signed extrinsic: mortal, no tip, bound to genesis, versions and metadata digest."""
+        """The signed extrinsic: mortal, no tip, bound to genesis, versions and metadata digest.
+
+        Raises:
+            RuntimeUnusableError: this runtime wants something else signed, or cannot encode it.
+            ValueError: the signature does not verify (see ``Key.sign``).
+        """
+        payload = encode_payload(
+            call.data,
+            era=encode_era(era_blocks, facts.era_block_number),
+            nonce=nonce,
+            versions=(self.spec_version, self.transaction_version),
+            hashes=(facts.genesis_hash, facts.era_block_hash),
+            digest=self.digest,
+        )
         era = {"period": era_blocks, "current": facts.era_block_number}
-        payload = self._codec.signature_payload(
-            call.data,
-            era=era,
-            nonce=nonce,
-            tip=0,
-            tip_asset_id=None,
-            genesis_hash=facts.genesis_hash,
-            era_block_hash=facts.era_block_hash,
-            metadata_hash=self.digest,
-        )
-        data, digest = self._codec.encode_signed_extrinsic(
-            call.data,
-            public_key=key.public_key,
-            signature=key.sign(bytes(payload)),
-            signature_version=key.crypto_type,
-            era=era,
-            nonce=nonce,
-            tip=0,
-            tip_asset_id=None,
-            metadata_hash_enabled=self.digest is not None,
-        )
+        common: dict[str, Any] = {"era": era, "nonce": nonce, "tip": 0, "tip_asset_id": None}
+        try:
+            found = self._codec.signature_payload(
+                call.data,
+                genesis_hash=facts.genesis_hash,
+                era_block_hash=facts.era_block_hash,
+                metadata_hash=self.digest,
+                **common,
+            )
+        except (ValueError, KeyError, OverflowError) as error:
+            raise RuntimeUnusableError(f"payload: {str(error)[:200]}") from error
+        if bytes(found) != payload:
+            raise RuntimeUnusableError("payload: expected era, nonce, tip and metadata digest, found something else")
+        signature = key.sign(payload)
+        try:
+            data, digest = self._codec.encode_signed_extrinsic(
+                call.data,
+                public_key=key.public_key,
+                signature=signature,
+                signature_version=key.crypto_type,
+                metadata_hash_enabled=self.digest is not None,
+                **common,
+            )
+        except (ValueError, KeyError, OverflowError) as error:
+            raise RuntimeUnusableError(f"extrinsic: {str(error)[:200]}") from error
         birth = int(bittensor_core.era_birth(era_blocks, facts.era_block_number))
         return Extrinsic(bytes(data), _hex(digest), nonce, birth, birth + era_blocks)
 
     def _compose(self, name: str, arguments: dict[str, Any]) -> Call:
         try:
             data = bytes(self._codec.compose_call(PALLET, name, arguments))
-            read = self._codec.decode_call(data)
+            meant = encode_call(name, arguments)
         except (ValueError, KeyError, OverflowError) as error:
             raise RuntimeUnusableError(f"{PALLET}.{name}: {str(error)[:200]}") from error
-        # Rebuild and compare: what will be signed says what was meant, or nothing is signed.
-        found = (
-            read["call_module"],
-            read["call_function"],
-            [argument["name"] for argument in read["call_args"]],
-        )
-        values = {argument["name"]: argument["value"] for argument in read["call_args"]}
-        same = all(values.get(name) == value for name, value in arguments.items() if not isinstance(value, bytes))
-        if found[:2] != (PALLET, name) or set(found[2]) != set(arguments) or not same:
-            raise RuntimeUnusableError(f"{PALLET}.{name}: expected the call that was meant, found another meaning")
+        if data != meant:
+            raise RuntimeUnusableError(
+                f"{PALLET}.{name}: expected the call that was meant, found other bytes: the metadata is forged, or "
+                "newer than this signer"
+            )
         return Call(f"{PALLET}.{name}", data, None)
 
 

@@ -130,13 +130,13 @@ class _Sealing:
                 return waiting
             kept, values = self._conform(request, uids)
             call = self._compose(request, kept, values)
+            return self._sign(call, kept, values)
         except _RefusedError as error:
             return desk.fail(intent, error.failure)
         except TimelockError as error:
             return desk.hinder(intent, "facts_refused", str(error), retry_seconds=RETRY_SECONDS)
         except RuntimeUnusableError as error:
             return desk.hinder(intent, "runtime_refused", str(error), retry_seconds=RETRY_SECONDS)
-        return self._sign(call, kept, values)
 
     def _check_client(self) -> None:
         """The token may have been revoked since."""
