@@ -21,11 +21,7 @@ from wallet_guard.devnet.chain import Chain
 from wallet_guard.devnet.genesis import DEFAULT_STAKE, TEMPO_BLOCKS, Genesis, Validator
 from wallet_guard.devnet.runtime import Runtime
 from wallet_guard.devnet.server import Devnet
-from wallet_guard.net.connection import Accept
-from wallet_guard.net.limits import ServerLimits, WebSocketLimits
-from wallet_guard.net.routes import Routes
-from wallet_guard.net.server import Server
-from wallet_guard.wire.websocket.machine import Limits as MessageLimits
+from wallet_guard.net import Accept, MessageLimits, Routes, Server, ServerLimits, WebSocketLimits
 
 DEFAULT_LISTEN = "127.0.0.1:9944"
 DEFAULT_BLOCK_SECONDS = 1.0

@@ -16,7 +16,7 @@ from wallet_guard.devnet.faults import Fault, Faults
 from wallet_guard.devnet.node import Node
 from wallet_guard.devnet.refusals import POOL_INVALID, RpcError
 from wallet_guard.devnet.rpc import Handler, Request, Session
-from wallet_guard.net.websocket import Endpoint, WebSocket
+from wallet_guard.net import Endpoint, WebSocket
 
 MAX_DELAY_MILLISECONDS = 600_000
 
