@@ -24,7 +24,7 @@ def a_view(state, **changes):
         "deadline_ms": NOW_MS + 300_000,
         "not_before_ms": None,
         "not_before_block": None,
-        "call": "set_weights",
+        "call": "SubtensorModule.set_weights",
         "weights": ((1, 65535),),
         "nonce": 1,
         "reveal_round": None,
@@ -85,7 +85,7 @@ def test_a_success_carries_hashes_and_block():
 
 
 def test_a_timelocked_commit_says_when_it_is_revealed():
-    view = a_view(State.SUBMITTED, call="commit_timelocked_weights", reveal_round=99)
+    view = a_view(State.SUBMITTED, call="SubtensorModule.commit_timelocked_weights", reveal_round=99)
     message = content_of(answers.answer_reached(view))["message"]
     assert message == "timelocked weights for netuid 2 handed to the chain; the chain reveals them at drand round 99"
 
@@ -153,6 +153,12 @@ def test_a_queued_intent_is_accepted_and_says_from_when():
     assert answer.status == 202
     assert (content["success"], content["queued"], content["next_block"]) == (True, True, 1200)
     assert content["next_time"] == "2027-01-15T08:10:00Z"
+
+
+def test_a_limit_that_was_waited_out_is_not_told_any_more():
+    waited = {"not_before_block": 1200, "not_before_ms": NOW_MS}
+    assert "next_block" not in answers.intent_content(a_view(State.SUBMITTED, **waited))
+    assert answers.intent_content(a_view(State.ACCEPTED, **waited))["next_block"] == 1200
 
 
 def test_without_the_signer_the_key_is_told():

@@ -255,9 +255,11 @@ def intent_content(view: IntentView) -> dict[str, Any]:
         "deadline": _time(view.deadline_ms),
         "trouble": view.trouble,
     }
-    if view.not_before_block is not None:
+    # Once it was signed, when it became permitted is history.
+    unsigned = view.state in (State.ACCEPTED, State.FAILED, State.EXPIRED)
+    if unsigned and view.not_before_block is not None:
         content["next_block"] = view.not_before_block
-    if view.not_before_ms is not None:
+    if unsigned and view.not_before_ms is not None:
         content["next_time"] = _time(view.not_before_ms)
     return content
 
@@ -281,7 +283,8 @@ def about_intent(view: IntentView) -> str:
 
 
 def _reached_message(view: IntentView) -> str:
-    timelocked = view.call is not None and view.call.startswith("commit_timelocked")
+    # "SubtensorModule.commit_timelocked_weights", or its sibling for mechanisms
+    timelocked = view.call is not None and ".commit_timelocked_" in view.call
     what = "timelocked weights" if timelocked else "weights"
     said = {
         State.SUBMITTED: "handed to the chain",
