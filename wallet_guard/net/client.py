@@ -12,7 +12,7 @@ from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from wallet_guard.net.exchange import Peer
-from wallet_guard.net.limits import DEFAULT_WEBSOCKET_LIMITS, WebSocketLimits
+from wallet_guard.net.limits import DEFAULT_WEBSOCKET_LIMITS, READ_BYTES, WebSocketLimits
 from wallet_guard.net.websocket import Endpoint, WebSocket
 from wallet_guard.wire.errors import HttpError
 from wallet_guard.wire.http1.client import Response, ResponseParser, encode_request
@@ -57,7 +57,7 @@ def parse_url(url: str, unix_path: str = "") -> Address:
     return Address(parts.hostname, port, target, parts.scheme in ("https", "wss"), unix_path)
 
 
-class HttpClient(asyncio.Protocol):
+class HttpClient(asyncio.BufferedProtocol):
     """A connection for one request at a time, kept alive between them where the server allows it.
 
     client = await HttpClient.connect(parse_url("http://127.0.0.1:8000/"))
@@ -67,6 +67,7 @@ class HttpClient(asyncio.Protocol):
 
     def __init__(self, address: Address, limits: HttpLimits) -> None:
         self.address = address
+        self.buffer = memoryview(bytearray(READ_BYTES))
         self._parser = ResponseParser(limits)
         self._transport: asyncio.Transport | None = None
         self._waiter: asyncio.Future[Response] | None = None
@@ -151,16 +152,20 @@ class HttpClient(asyncio.Protocol):
             raise ConnectionResetError("the connection ended behind the handshake")
         return transport, self._parser.take_rest()
 
-    # --- asyncio.Protocol
+    # --- asyncio.BufferedProtocol
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """We are connected."""
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
 
-    def data_received(self, data: bytes) -> None:
+    def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 - asyncio's signature
+        """Where to put the bytes to come."""
+        return self.buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
         """Bytes from the server."""
-        self._parser.receive(data)
+        self._parser.receive(bytes(self.buffer[:nbytes]))
         self._advance()
 
     def eof_received(self) -> bool:
@@ -219,7 +224,7 @@ async def open_websocket(
         except BaseException:
             client.close()
             raise
-    websocket = WebSocket(endpoint, _NoServer(), limits, _new_masking_key)
+    websocket = WebSocket(endpoint, _NoServer(client.buffer), limits, _new_masking_key)
     websocket.subprotocol = subprotocol
     websocket.peer = Peer(address.host, address.port, -1)
     websocket.open(transport, rest)
@@ -244,6 +249,9 @@ class RefusedError(HttpError):
 class _NoServer:
     """The owner of a single connection."""
 
+    def __init__(self, buffer: memoryview) -> None:
+        self.buffer = buffer
+
     def websocket_lost(self, websocket: WebSocket) -> None:
         """Nothing to do: the timer sees that it is closed."""
 
@@ -263,7 +271,7 @@ def _new_masking_key() -> bytes:
     return secrets.token_bytes(4)
 
 
-async def _connect(protocol: asyncio.Protocol, address: Address, tls: ssl.SSLContext | None) -> None:
+async def _connect(protocol: asyncio.BaseProtocol, address: Address, tls: ssl.SSLContext | None) -> None:
     if address.secure and tls is None:
         raise ValueError("a secure address needs a TLS context")
     loop = asyncio.get_running_loop()

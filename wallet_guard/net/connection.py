@@ -29,8 +29,8 @@ from wallet_guard.wire.websocket.handshake import check_request, encode_accept
 
 _logger = logging.getLogger("wallet_guard.net")
 
-# While an earlier request is being answered: one read of asyncio's; beyond it we stop reading.
-_MAX_WAITING_BYTES = 256 * 1024
+# While an earlier request is being answered; beyond it we stop reading.
+_MAX_WAITING_BYTES = 64 * 1024
 _CREDENTIALS = struct.Struct("3i")  # struct ucred: pid, uid, gid
 
 
@@ -51,6 +51,7 @@ Outcome = Response | Accept
 class Host(Protocol):
     """What a connection needs of its server."""
 
+    buffer: memoryview
     limits: ServerLimits
     cache: HeadCache
     date: bytes
@@ -79,7 +80,7 @@ class Host(Protocol):
         """A ceiling or deadline ended something."""
 
 
-class HttpConnection(asyncio.Protocol):
+class HttpConnection(asyncio.BufferedProtocol):
     """See the module. `peer` and `scheme` are set once connected."""
 
     __slots__ = (
@@ -117,7 +118,7 @@ class HttpConnection(asyncio.Protocol):
         """A request is being received or answered."""
         return self._task is not None or self._parser.phase != IDLE
 
-    # --- asyncio.Protocol
+    # --- asyncio.BufferedProtocol
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """A client has connected (and, with TLS, shaken hands)."""
@@ -129,10 +130,15 @@ class HttpConnection(asyncio.Protocol):
         if not self._host.admit(self):
             transport.abort()
 
-    def data_received(self, data: bytes) -> None:
+    def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 - asyncio's signature
+        """Where to put the bytes to come."""
+        return self._host.buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
         """Bytes from the client."""
         if self._lingering:
             return
+        data = bytes(self._host.buffer[:nbytes])
         was_idle = self._parser.phase == IDLE
         self._parser.receive(data)
         if self._task is not None:

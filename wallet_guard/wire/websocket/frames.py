@@ -38,8 +38,8 @@ _TABLES: Final = [
 ]
 
 
-def apply_mask(payload: bytes, key: bytes) -> bytes:
-    """The payload masked, or unmasked, with a key of four bytes (section 5.3)."""
+def apply_mask(payload: bytes | bytearray, key: bytes) -> bytes | bytearray:
+    """The payload masked, or unmasked, with a key of four bytes (section 5.3); a new object in any case."""
     size = len(payload)
     if size < _TRANSLATED_FROM:
         mask = int.from_bytes((key * (size // 4 + 1))[:size], "little")
@@ -47,7 +47,7 @@ def apply_mask(payload: bytes, key: bytes) -> bytes:
     turned = bytearray(payload)
     for offset in range(4):
         turned[offset::4] = turned[offset::4].translate(_TABLES[key[offset]])
-    return bytes(turned)
+    return turned
 
 
 def encode_head(first: int, size: int, *, masked: bool) -> bytes:

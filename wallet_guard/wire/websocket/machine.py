@@ -52,6 +52,7 @@ CLOSED: Final = 2
 _WHOLE_TEXT = FIN | TEXT
 _WHOLE_BINARY = FIN | BINARY
 _SHORT_HEADS = {first: [bytes((first, size)) for size in range(126)] for first in (_WHOLE_TEXT, _WHOLE_BINARY)}
+_OFF = 1 << 64  # an index behind everything: not for the short path
 _NOTHING = bytearray()  # shared by all connections without a message in progress; never appended to
 _new_utf8_decoder = codecs.getincrementaldecoder("utf-8")
 
@@ -109,7 +110,7 @@ class Machine:
         self._limits = limits
         self._new_key = new_key  # four unpredictable bytes at each call (section 5.3): the client role
         self._mask_bit = MASKED if new_key is None else 0  # what the peer's frames must have
-        self._short = min(125, limits.max_message_bytes, limits.max_frame_bytes)  # payloads on the short path
+        self._short = min(65535, limits.max_message_bytes, limits.max_frame_bytes)  # payloads on the short path
         self._rest = b""  # an incomplete frame head or control frame, at most 131 bytes
         self._first = 0  # first byte of the frame that is being taken in pieces
         self._left = -1  # bytes of it to come, -1 if there is none
@@ -144,7 +145,7 @@ class Machine:
         Raises:
             UnicodeEncodeError: a lone surrogate, which UTF-8 cannot say.
         """
-        return self._send(_WHOLE_TEXT, text.encode("utf-8"))
+        return self._send(_WHOLE_TEXT, text.encode())
 
     def send_binary(self, data: bytes) -> bool:
         """Queues a binary message; False if the connection is no longer open."""
@@ -191,6 +192,7 @@ class Machine:
         return True
 
     def _read(self, data: bytes) -> None:
+        """Goes through the frames in `data`; the short path is for whole, unfragmented ones below 64 KiB."""
         position = self._take_piece(data, 0) if self._left >= 0 else 0
         end = len(data)
         mask_bit = self._mask_bit
@@ -200,19 +202,21 @@ class Machine:
             first = data[position]
             size = data[position + 1] ^ mask_bit  # above 127 if the mask bit is wrong
             start = position + head_size
-            after = start + size
-            if (first != _WHOLE_TEXT and first != _WHOLE_BINARY) or size > short or after > end or self._opcode:
+            if size == 126 and start + 2 <= end:
+                size = data[position + 2] << 8 | data[position + 3]
+                start += 2
+                after = start + size if size > 125 else _OFF  # in its shortest form or not
+            else:
+                after = start + size if size < 126 else _OFF
+            if (first != _WHOLE_TEXT and first != _WHOLE_BINARY) or after > end or size > short or self._opcode:
                 after = self._take_frame(data, position)
                 if after < 0:
                     break
                 position = after
                 continue
-            payload = data[start:after]
-            if mask_bit:
-                mask = int.from_bytes((data[position + 2 : start] * 32)[:size], "little")
-                payload = (int.from_bytes(payload, "little") ^ mask).to_bytes(size, "little")
             position = after
-            message = str(payload, "utf-8") if first == _WHOLE_TEXT else payload
+            payload = data[start:after] if not mask_bit else apply_mask(data[start:after], data[start - 4 : start])
+            message = str(payload, "utf-8") if first == _WHOLE_TEXT else bytes(payload)
             if self.state == OPEN:
                 self._events.on_message(message)
         self._rest = data[position:]
@@ -239,7 +243,7 @@ class Machine:
         if opcode >= CLOSE:
             # whole or not at all: it is short, and a message may be in progress
             if after <= len(data):
-                self._take_control(opcode, apply_mask(data[start:after], key) if key else data[start:after])
+                self._take_control(opcode, bytes(apply_mask(data[start:after], key)) if key else data[start:after])
                 return after
             return -1
         return self._take_data(first, data[start:after], size, key) + start
@@ -279,8 +283,8 @@ class Machine:
     def _take_data(self, first: int, payload: bytes, size: int, key: bytes) -> int:
         """The number of payload bytes used: all that are here."""
         if first & FIN and len(payload) == size and not self._opcode:
-            payload = apply_mask(payload, key) if key else payload
-            self._deliver(str(payload, "utf-8") if first & OPCODE == TEXT else payload)
+            unmasked = apply_mask(payload, key) if key else payload
+            self._deliver(str(unmasked, "utf-8") if first & OPCODE == TEXT else bytes(unmasked))
             return size
         if not self._opcode:
             self._opcode = first & OPCODE
@@ -292,7 +296,7 @@ class Machine:
 
     def _take_piece(self, data: bytes, position: int) -> int:
         """The index after the bytes that belong to the frame being taken in pieces."""
-        piece = data[position : position + self._left]
+        piece: bytes | bytearray = data[position : position + self._left]
         used = len(piece)
         if self._key:
             piece = apply_mask(piece, self._key)
