@@ -27,7 +27,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parsers = parser.add_subparsers(title="words", metavar="WORD", required=True)
     for word in WORDS:
         word.add_words(parsers)
-    chosen = parser.parse_args(arguments)
+    words = sys.argv[1:] if arguments is None else list(arguments)
+    if words[:1] == ["devnet"]:
+        devnet.become_devnet(words[1:])
+    chosen = parser.parse_args(words)
     try:
         return int(chosen.answer(chosen))
     except ConfigurationError as error:

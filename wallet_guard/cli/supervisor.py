@@ -73,6 +73,8 @@ class Supervisor:
         self._folder = Path(folder)
         self._selector = selectors.DefaultSelector()
         self._stopping = False
+        # A signal writes a byte here, which ends the wait in `run`.
+        self._wake, self._woken = socket.socketpair()
         self.status = 0
         """Exit status of the whole, once ``run`` returned."""
 
@@ -86,11 +88,9 @@ class Supervisor:
         Raises:
             StartError: one did not become ready; those before it were stopped.
         """
-        wake, woken = socket.socketpair()
-        wake.setblocking(False)
-        self._selector.register(woken, selectors.EVENT_READ, None)
-        self._wake = wake
-        signal.set_wakeup_fd(wake.fileno(), warn_on_full_buffer=False)
+        self._wake.setblocking(False)
+        self._selector.register(self._woken, selectors.EVENT_READ, None)
+        signal.set_wakeup_fd(self._wake.fileno(), warn_on_full_buffer=False)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda _number, _frame: self.stop())
         try:
@@ -205,15 +205,18 @@ class Supervisor:
                 continue
             with contextlib.suppress(ProcessLookupError):
                 os.kill(service.pid, signal.SIGTERM)
-            if not selectors_wait(service.pidfd, STOP_SECONDS):
+            if not _wait(service.pidfd, STOP_SECONDS):
                 log.error(f"{service.name} did not stop within {STOP_SECONDS:g} s; killing it")
                 os.kill(service.pid, signal.SIGKILL)
-                selectors_wait(service.pidfd, STOP_SECONDS)
+                _wait(service.pidfd, STOP_SECONDS)
             log.info(f"stopped {service.name}, status {_ended(service)}")
             self._forget(service)
+        self._selector.close()
+        self._wake.close()
+        self._woken.close()
 
 
-def selectors_wait(pidfd: int, seconds: float) -> bool:
+def _wait(pidfd: int, seconds: float) -> bool:
     """Whether the process behind ``pidfd`` ended within ``seconds``."""
     with selectors.DefaultSelector() as selector:
         selector.register(pidfd, selectors.EVENT_READ)

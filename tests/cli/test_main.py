@@ -1,0 +1,40 @@
+import pytest
+
+from wallet_guard import __version__
+from wallet_guard.cli.main import main
+
+
+def test_says_its_version(capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(["--version"])
+    assert ended.value.code == 0
+    assert capsys.readouterr().out == f"wallet-guard {__version__}\n"
+
+
+def test_help_names_every_word(capsys):
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    said = capsys.readouterr().out
+    for word in ("demo", "init", "serve", "client", "status", "audit", "devnet", "allow-plain"):
+        assert word in said
+
+
+@pytest.mark.parametrize("words", [[], ["nonsense"], ["client"], ["audit"], ["client", "add"], ["serve", "--nonsense"]])
+def test_a_wrong_command_line_ends_with_2(words, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(words)
+    assert ended.value.code == 2
+    assert "usage: wallet-guard" in capsys.readouterr().err
+
+
+def test_a_configuration_to_mend_ends_with_78(tmp_path, capsys):
+    (tmp_path / "c.toml").write_text('run = "/x"\nnonsense = 1\n[signer]\nstate = "s"\n')
+    assert main(["status", "--config", str(tmp_path / "c.toml")]) == 78
+    assert f"{tmp_path}/c.toml: unknown key 'nonsense'" in capsys.readouterr().err
+
+
+def test_what_does_not_work_ends_with_1_and_a_hint(config, capsys):
+    assert main(["status", "--config", config.path]) == 1
+    said = capsys.readouterr().err
+    assert "no signer listens there" in said
+    assert "hint: start it with 'wallet-guard serve'" in said
