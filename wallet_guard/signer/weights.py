@@ -7,7 +7,7 @@ different order gives a different u16.
 
 from collections.abc import Sequence
 from itertools import accumulate
-from math import fsum, isfinite
+from math import fsum, inf, isfinite
 
 U16_MAX = 65535
 
@@ -25,19 +25,28 @@ def check_weights(uids: Sequence[int], weights: Sequence[float]) -> None:
     """
     if len(uids) != len(weights):
         raise WeightsError(f"uids and weights: expected equal lengths, found {len(uids)} and {len(weights)}")
+    seen: set[int] = set()
     for uid in uids:
         if not 0 <= uid <= U16_MAX:
             raise WeightsError(f"uids: expected 0 to {U16_MAX}, found {str(uid)[:24]}")
-    if len(set(uids)) != len(uids):
-        twice = next(uid for at, uid in enumerate(uids) if uid in uids[:at])
-        raise WeightsError(f"uids: expected each uid once, found {twice} twice")
+        if uid in seen:
+            raise WeightsError(f"uids: expected each uid once, found {uid} twice")
+        seen.add(uid)
     for weight in weights:
         if not isfinite(weight) or weight < 0:
             raise WeightsError(f"weights: expected finite numbers of at least 0, found {weight!r}")
     if not any(weights):
         raise WeightsError("weights: expected at least one above 0, found none")
-    if not isfinite(sum(weights)):
+    if not isfinite(_exact_sum(weights)) or not isfinite(sum(weights)):
         raise WeightsError("weights: expected a finite sum, found one that overflows")
+
+
+def _exact_sum(weights: Sequence[float]) -> float:
+    """The sum, infinite where it is too large: rounding may hide that from ``sum``, but ``shift`` needs it."""
+    try:
+        return fsum(weights)
+    except OverflowError:
+        return inf
 
 
 def normalize(uids: Sequence[int], weights: Sequence[float]) -> tuple[list[int], list[int]]:
@@ -90,7 +99,11 @@ def conform(
     to_oneself = list(uids) == [own_uid]
     shares = [float(weight) for weight in weights]
     if not to_oneself and max_weight_limit < U16_MAX:
-        shares = clip_to_max_weight(shares, max_weight_limit / U16_MAX)
+        try:
+            shares = clip_to_max_weight(shares, max_weight_limit / U16_MAX)
+        except ZeroDivisionError as error:
+            # Two weights, one of a ten-millionth, can be chosen so that the cutoff is exactly zero; the SDK fails too.
+            raise WeightsError("weights: expected shares that can be clipped, found some that vanish") from error
     kept, values = normalize(uids, shares)
     if not to_oneself and len(kept) < min_allowed_weights:
         raise WeightsError(
