@@ -184,21 +184,23 @@ class _Sealing:
         wait_blocks = facts.last_update + facts.rate_limit - facts.block_number if facts.last_update else 0
         allowed_ms = now + int(wait_blocks * desk.block_ms)
         last = desk.journal.last_signed(self.intent.ss58_address, self.intent.netuid, self.intent.mechid)
+        interval = facts.rate_limit
         if last is not None and last.signed_ms is not None:
-            blocks = max(facts.rate_limit, last.rate_limit or 0) - RATE_SLACK_BLOCKS
-            allowed_ms = max(allowed_ms, last.signed_ms + int(max(blocks, 0) * desk.block_ms))
+            # The longer of the two: a node that says the limit is gone does not shorten the interval that is running.
+            interval = max(interval, last.rate_limit or 0)
+            clock_ms = max(interval - RATE_SLACK_BLOCKS, 0) * desk.block_ms
+            allowed_ms = max(allowed_ms, last.signed_ms + int(clock_ms))
         if allowed_ms <= now:
             return None
-        return self._wait(
-            allowed_ms, facts.block_number + max(wait_blocks, -(-(allowed_ms - now) // int(desk.block_ms)))
-        )
+        allowed_block = facts.block_number + max(wait_blocks, -(-(allowed_ms - now) // int(desk.block_ms)))
+        return self._wait(interval, allowed_ms, allowed_block)
 
-    def _wait(self, allowed_ms: int, allowed_block: int) -> Refusal:
+    def _wait(self, interval: int, allowed_ms: int, allowed_block: int) -> Refusal:
         desk, intent = self.desk, self.intent
         seconds = max(1, -(-(allowed_ms - desk.now_ms()) // 1000))
         intent.not_before_ms, intent.not_before_block = allowed_ms, allowed_block
         message = (
-            f"subnet {intent.netuid} takes weights every {self.facts.rate_limit} blocks; "
+            f"subnet {intent.netuid} takes weights every {interval} blocks; "
             f"next permitted at block {allowed_block}, in about {seconds} s"
         )
         if not intent.queue:
