@@ -125,6 +125,17 @@ def test_ends_when_no_new_block_comes(chain: Any, kit: Any, monkeypatch: pytest.
     assert running(chain, kit, body).startswith("no new block within")
 
 
+def test_ends_when_heads_do_not_fit_the_blocks(chain: Any, kit: Any) -> None:
+    async def body(_link: Link) -> None:
+        for number in range(1000, 1010):
+            for final, queue in chain._streams:
+                if not final:
+                    queue.put_nowait({**chain.blocks[0].told, "number": hex(number)})
+            await kit.settle()
+
+    assert running(chain, kit, body).startswith("expected heads that link up")
+
+
 def test_fetches_metadata_once_for_each_version(chain: Any, kit: Any) -> None:
     async def body(link: Link) -> None:
         for spec_version in (461, 462, 462):

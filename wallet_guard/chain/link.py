@@ -34,6 +34,9 @@ STALL_BLOCKS = 6
 KEPT_EVENTS = 4
 """Blocks whose decoded events are kept: they are large, and wanted by many intents at once or never again."""
 
+MAX_UNLINKED_HEADS = 5
+"""Best heads in a row that do not fit the endpoint's own block hashes; a reorg under way is mended by the next one."""
+
 DEFAULT_BLOCK_MS = 12_000
 """Where the runtime names no block time: Bittensor's own."""
 
@@ -212,6 +215,7 @@ class Link:
         await self._mend()
 
     async def _read_best(self) -> None:
+        unlinked = 0
         limit = max(STALL_SECONDS, STALL_BLOCKS * self.runtime.block_time_ms / 1000)
         while True:
             try:
@@ -221,6 +225,9 @@ class Link:
                 raise Unavailable(f"no new block within {limit:g} s") from None
             self.heads.move_best(parse_header(told))
             await self._mend()
+            unlinked = 0 if self.heads.whole else unlinked + 1
+            if unlinked >= MAX_UNLINKED_HEADS:
+                raise Unavailable("expected heads that link up, found heads that do not fit the block hashes")
 
     async def _read_finalized(self) -> None:
         while True:

@@ -11,6 +11,8 @@ source is the same in both versions:
 - ``bittensor._transport.extrinsics.resolve_outcome``: the outcome of an extrinsic from its events.
 - ``bittensor._transport.errors``.
 
+``websockets``, which the SDK brings, opens the sockets: with a ceiling on messages, and pings.
+
 Importing the SDK takes about a second and 45 MB: this module is imported once, when the process starts.
 """
 
@@ -18,13 +20,19 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterator
-from typing import Any, cast
+from typing import Any
 
 from bittensor._transport.codec import RuntimeCodec, StorageEntry, strip_option_opaque_metadata
-from bittensor._transport.errors import RpcPolicyRejection, StorageFunctionNotFound, SubstrateRequestException
+from bittensor._transport.errors import (
+    RpcPolicyRejection,
+    StateDiscardedError,
+    StorageFunctionNotFound,
+    SubstrateRequestException,
+)
 from bittensor._transport.extrinsics import resolve_outcome
-from bittensor._transport.rpc import RpcSession, WsConnection
-from websockets.asyncio.client import connect
+from bittensor._transport.rpc import RpcSession
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed
 
 from wallet_guard.chain.errors import NodeError, Unavailable
 from wallet_guard.chain.ports import DispatchFailure
@@ -55,8 +63,9 @@ logging.getLogger("websockets").setLevel(logging.ERROR)
 class Connection:
     """One WebSocket to one endpoint. It never comes back by itself: after ``Unavailable`` open another."""
 
-    def __init__(self, session: RpcSession) -> None:
+    def __init__(self, session: RpcSession, dial: "_Dial") -> None:
         self._session = session
+        self._dial = dial
 
     @classmethod
     async def open(cls, url: str) -> "Connection":
@@ -65,7 +74,7 @@ class Connection:
         Raises:
             Unavailable: refused, no handshake within 10 seconds, or turned away by the endpoint's policy.
         """
-        dial = _dial_once()
+        dial = _Dial()
         session = RpcSession(url, max_retries=1, connect_factory=dial)
         try:
             async with asyncio.timeout(HANDSHAKE_SECONDS):
@@ -75,8 +84,9 @@ class Connection:
             raise Unavailable(f"no WebSocket handshake within {HANDSHAKE_SECONDS:g} s") from error
         except (SubstrateRequestException, OSError) as error:
             await _closed(session)
-            raise Unavailable(str(error)[:300]) from error
-        return cls(session)
+            # The session knows one endpoint; its words are for many.
+            raise Unavailable(str(error).removeprefix("could not connect to any endpoint: ")[:300]) from error
+        return cls(session, dial)
 
     async def request(self, method: str, params: list[Any]) -> Any:
         """The result of one JSON-RPC request. No deadline of its own.
@@ -88,7 +98,7 @@ class Connection:
         try:
             return await self._session.request(method, params)
         except SubstrateRequestException as error:
-            raise _translated(error) from error
+            raise self._translated(error) from error
 
     async def subscribe(self, method: str, unsubscribe: str) -> AsyncIterator[Any]:
         """What a subscription tells, from the first update on; ends only by ``Unavailable``.
@@ -101,24 +111,40 @@ class Connection:
             async for update in subscription:
                 yield update.get("result")
         except SubstrateRequestException as error:
-            raise Unavailable(str(error)[:300]) from error
-        raise Unavailable("the connection was closed")
+            raise self._translated(error) from error
+        raise Unavailable(self._dial.lost or "the connection was closed")
 
     async def close(self) -> None:
         """Closes within a second or so; whoever still waits gets ``Unavailable``."""
         await _closed(self._session)
 
+    def _translated(self, error: SubstrateRequestException) -> NodeError | Unavailable:
+        payload = error.payload.get("error") if error.payload else None
+        if isinstance(payload, dict) and not isinstance(error, RpcPolicyRejection):
+            code, data = payload.get("code"), payload.get("data")
+            text = "" if data is None else data if isinstance(data, str) else repr(data)
+            return NodeError(code if isinstance(code, int) else 0, str(payload.get("message", ""))[:500], text[:500])
+        if isinstance(error, StateDiscardedError):
+            return NodeError(STATE_DISCARDED, f"state already discarded for {error.block_hash[:80]}")
+        return Unavailable(self._dial.lost or str(error)[:300])
 
-def _dial_once() -> Any:
-    """A connect factory for one dial: the session would dial again by itself, unchecked, when asked after a loss."""
-    dialled = False
 
-    async def dial(url: str) -> WsConnection:
-        nonlocal dialled
-        if dialled:
-            raise ConnectionError("the connection was lost")
-        dialled = True
-        socket = await connect(
+class _Dial:
+    """The session's way to a socket, once: it would dial again by itself, unchecked, when asked after a loss.
+
+    Stands between session and socket for a second reason: the session's own handling of a connection that the endpoint
+    closed in an orderly way fails (it makes a ``ConnectionClosed`` that cannot be) and leaves everybody waiting.
+    """
+
+    def __init__(self) -> None:
+        self.lost = ""
+        """Why the connection was lost; "" before that."""
+        self._socket: ClientConnection | None = None
+
+    async def __call__(self, url: str) -> "_Dial":
+        if self._socket is not None:
+            raise ConnectionError(self.lost or "the connection was lost")
+        self._socket = await connect(
             url,
             max_size=MAX_MESSAGE_BYTES,
             open_timeout=HANDSHAKE_SECONDS,
@@ -126,26 +152,29 @@ def _dial_once() -> Any:
             ping_timeout=PING_SECONDS,
             close_timeout=CLOSE_SECONDS,
         )
-        return cast("WsConnection", socket)
+        return self
 
-    return dial
+    async def send(self, message: str) -> None:
+        assert self._socket is not None
+        await self._socket.send(message)
+
+    async def recv(self) -> str | bytes:
+        assert self._socket is not None
+        try:
+            return await self._socket.recv()
+        except ConnectionClosed as error:
+            self.lost = f"the connection was lost: {str(error)[:200]}"
+            raise ConnectionError(self.lost) from error
+
+    async def close(self) -> None:
+        assert self._socket is not None
+        await self._socket.close()
 
 
 async def _closed(session: RpcSession) -> None:
     with contextlib.suppress(TimeoutError, SubstrateRequestException, OSError):
         async with asyncio.timeout(2 * CLOSE_SECONDS):
             await session.close()
-
-
-def _translated(error: SubstrateRequestException) -> Exception:
-    payload = error.payload.get("error") if error.payload else None
-    if isinstance(payload, dict) and not isinstance(error, RpcPolicyRejection):
-        code, data = payload.get("code"), payload.get("data")
-        text = "" if data is None else data if isinstance(data, str) else repr(data)
-        return NodeError(code if isinstance(code, int) else 0, str(payload.get("message", ""))[:500], text[:500])
-    if "State discarded" in str(error):
-        return NodeError(STATE_DISCARDED, str(error)[:500])
-    return Unavailable(str(error)[:300])
 
 
 class Codec:
