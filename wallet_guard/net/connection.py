@@ -23,7 +23,7 @@ from wallet_guard.net.exchange import Peer, Request, Response
 from wallet_guard.net.limits import ServerLimits
 from wallet_guard.net.websocket import Endpoint, WebSocket
 from wallet_guard.wire.errors import HttpError
-from wallet_guard.wire.http1.head import HeadCache
+from wallet_guard.wire.http1.head import HeadCache, RequestHead
 from wallet_guard.wire.http1.server import BODY, CONTINUE, IDLE, RequestParser, encode_response
 from wallet_guard.wire.websocket.handshake import check_request, encode_accept
 
@@ -85,6 +85,7 @@ class HttpConnection(asyncio.BufferedProtocol):
 
     __slots__ = (
         "_body_bytes",
+        "_body_head",
         "_host",
         "_lingering",
         "_out",
@@ -107,7 +108,8 @@ class HttpConnection(asyncio.BufferedProtocol):
         self._served = 0
         # when the current wait began: for a head, a body, a request, a handler, or lingering
         self._since = 0.0
-        self._body_bytes = 0  # received since the body was awaited
+        self._body_head: RequestHead | None = None  # whose body is awaited
+        self._body_bytes = 0  # received since
         self._stalled = 0.0  # since when the peer takes nothing; 0 while it does
         self._lingering = False
         self.peer = Peer("", 0, -1)
@@ -139,15 +141,15 @@ class HttpConnection(asyncio.BufferedProtocol):
         if self._lingering:
             return
         data = bytes(self._host.buffer[:nbytes])
-        was_idle = self._parser.phase == IDLE
+        phase = self._parser.phase
         self._parser.receive(data)
         if self._task is not None:
             if self._parser.buffered > _MAX_WAITING_BYTES and self._transport is not None:
                 self._transport.pause_reading()
             return
-        if was_idle:
+        if phase == IDLE:
             self._since = monotonic()
-        elif self._parser.phase == BODY:
+        elif phase == BODY:
             self._body_bytes += len(data)
         self._serve()
 
@@ -223,18 +225,19 @@ class HttpConnection(asyncio.BufferedProtocol):
         parser = self._parser
         try:
             while self._task is None and not self._stalled and not self._lingering:
-                before = parser.phase
                 request = parser.next_request()
                 if request is None:
-                    if parser.phase == BODY and before != BODY:
+                    if parser.body_head is not self._body_head:
                         self._await_body()
                     break
+                self._body_head = None
                 self._dispatch(Request(request.head, request.body, self.peer, self.scheme))
         except HttpError as error:
             self._fail(error.status, error.reason, error.fields)
         self._flush()
 
     def _await_body(self) -> None:
+        self._body_head = self._parser.body_head
         self._since, self._body_bytes = monotonic(), 0
         if self._parser.continue_due:
             self._parser.continue_due = False

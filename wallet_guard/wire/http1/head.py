@@ -192,11 +192,12 @@ class HeadCache:
         self.limits = limits
         self._heads: dict[bytes, RequestHead] = {}
 
+    def find(self, head: bytes) -> RequestHead | None:
+        """A head that was parsed before; all that can be wrong with its bytes was looked at then."""
+        return self._heads.get(head)
+
     def parse(self, head: bytes) -> RequestHead:
-        """What `parse_request_head` says, from memory where possible; refusals are not remembered."""
-        known = self._heads.get(head)
-        if known is not None:
-            return known
+        """What `parse_request_head` says, and remembers it; a refusal is not remembered."""
         parsed = parse_request_head(head, self.limits)
         if len(head) <= self.MAX_HEAD_BYTES:
             if len(self._heads) >= self.MAX_ENTRIES:

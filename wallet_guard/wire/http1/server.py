@@ -144,15 +144,18 @@ class RequestParser:
 
     def _next_head(self) -> Request | None:
         data, start = self._data, self._position
-        if not self._skipped and data.startswith(b"\r\n", start):
-            # RFC 9112, section 2.2: ignore at least one empty line before the request line. We ignore one.
-            self._skipped = True
-            self._position = start = start + 2
-        end = find_head_end(data, start, self._scanned, self._cache.limits.max_head_bytes)
-        if end < 0:
-            self._scanned = len(data)
+        if start == len(data):
             return None
-        head = self._cache.parse(data[start:end])
+        end = data.find(b"\r\n\r\n", start, start + self._cache.MAX_HEAD_BYTES + 4)
+        head = self._cache.find(data[start:end]) if end >= 0 else None
+        if head is None:
+            # not seen before: now everything is looked at
+            start = self._skip_empty_line()
+            end = find_head_end(data, start, self._scanned, self._cache.limits.max_head_bytes)
+            if end < 0:
+                self._scanned = len(data)
+                return None
+            head = self._cache.parse(data[start:end])
         self._skipped = False
         after = end + 4
         if 0 <= head.length <= len(data) - after:
@@ -164,6 +167,13 @@ class RequestParser:
         self._body = ChunkedBody(self._cache.limits) if head.length == CHUNKED else LengthBody(head.length)
         self.continue_due = head.expects_continue and len(data) == after
         return self._next_body()
+
+    def _skip_empty_line(self) -> int:
+        """Where the head begins: RFC 9112, section 2.2, ignore at least one empty line before it. We ignore one."""
+        if not self._skipped and self._data.startswith(b"\r\n", self._position):
+            self._skipped = True
+            self._position += 2
+        return self._position
 
     def _next_body(self) -> Request | None:
         assert self._body is not None
