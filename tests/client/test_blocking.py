@@ -122,9 +122,15 @@ def tls_service(certificate, serve_tls):
 
 
 def test_speaks_tls_with_the_authority_that_is_named(connect, tls_service, certificate):
-    service = connect(tls_service.url, ca_file=str(certificate / "cert.pem"))
-    assert service.set_weights(2, [1], [1])
-    assert service.set_weights(2, [1], [1])
+    assert connect(tls_service.url, ca_file=str(certificate / "cert.pem")).set_weights(2, [1], [1])
+
+
+def test_a_tls_connection_is_kept_too(tls_service, certificate):
+    ca_file = str(certificate / "cert.pem")
+    with WalletService(tls_service.url, TOKEN, wallet_name="validator", ca_file=ca_file) as service:
+        for _ in range(3):
+            assert service.set_weights(2, [1], [1])
+    assert [seen.connection for seen in tls_service.seen] == [1, 1, 1]
 
 
 def test_a_certificate_that_nobody_vouches_for_is_refused_at_once(connect, tls_service):

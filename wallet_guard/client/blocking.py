@@ -6,6 +6,7 @@ parent's connections alone). A connection is kept for the next call.
 
 import os
 import socket
+import ssl
 import time
 from collections import deque
 from typing import Any, Self
@@ -209,5 +210,5 @@ def _is_quiet(connection: socket.socket) -> bool:
     try:
         connection.recv(1)
     except OSError as error:
-        return isinstance(error, BlockingIOError) or type(error).__name__ == "SSLWantReadError"
+        return isinstance(error, BlockingIOError | ssl.SSLWantReadError)
     return False

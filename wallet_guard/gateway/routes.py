@@ -125,7 +125,7 @@ class Desk:
         except Failed as error:
             refusal, fields = error.refusal, error.fields
         except BodyError as error:
-            refusal = Refusal(error.code, str(error), "the README shows the body, in 'set weights with curl'")
+            refusal = Refusal(error.code, str(error), "mend what the message names and send it again")
         except RefusedError as error:
             refusal = error.refusal
         except Unavailable as error:

@@ -12,6 +12,8 @@ import time
 
 import pytest
 
+from wallet_guard.gateway.waits import MAX_WAITS_OF_ONE_TOKEN
+
 TOKEN = "a-token-of-43-characters-like-the-signer-ma"
 MAX_RESIDENT_KB = 40_000
 
@@ -138,6 +140,23 @@ def test_takes_the_sockets_that_the_service_manager_opened(config, tmp_path):
             process.terminate()
             process.communicate(timeout=5)
     assert process.returncode == 0
+
+
+def test_one_client_may_wait_as_often_as_there_are_subnets_and_no_more(new_gateway, new_signer, new_view, tmp_path):
+    signer = new_signer(tmp_path / "signer-gateway.sock")
+    signer.script["accept"] = signer.script["show"] = lambda _: new_view()
+    gateway = new_gateway(tmp_path)
+    body = json.dumps({"wallet_name": "a", "transaction_data": {"netuid": 2, "uids": [1], "weights": [1]}})
+    fields = {"Content-Type": "application/json", "Authorization": f"Bearer {TOKEN}"}
+    with contextlib.ExitStack() as stack:
+        for _ in range(MAX_WAITS_OF_ONE_TOKEN):
+            waiting = stack.enter_context(contextlib.closing(gateway.connect()))
+            waiting.request("POST", "/wallet/set_weights", body, fields)
+            signer.next_asked("show")
+        status, headers, content = gateway.set_weights()
+        assert (status, content["error"]["code"], headers["Retry-After"]) == (429, "too_many_waiting", "1")
+        signer.script["accept"] = lambda _: new_view("submitted")
+        assert gateway.set_weights(token="another-client")[0] == 200
 
 
 def test_stays_small(gateway):
