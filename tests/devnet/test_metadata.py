@@ -66,6 +66,15 @@ def test_swaps_the_indices_of_two_calls_which_changes_the_digest(runtime):
     assert forged.digest != runtime.digest
 
 
+def test_swaps_the_indices_of_two_pallets_which_the_digest_does_not_notice(runtime):
+    forged = Runtime(metadata.with_pallets_swapped(runtime.metadata, "SubtensorModule", "Balances"), 461)
+    arguments = {"netuid": 2, "dests": [1], "weights": [1], "version_key": 0}
+    assert bytes(forged.core.compose_call("SubtensorModule", "set_weights", arguments))[0] == 5
+    assert forged.digest == runtime.digest
+    with pytest.raises(metadata.MetadataError):
+        metadata.with_pallets_swapped(runtime.metadata, "SubtensorModule", "Nowhere")
+
+
 def test_refuses_to_swap_what_is_no_call(runtime):
     with pytest.raises(metadata.MetadataError):
         metadata.with_calls_swapped(runtime.metadata, "SubtensorModule", "set_weights", "set_wates")

@@ -76,12 +76,19 @@ def rows(devnet: Devnet, index: int) -> dict[int, int]:
     return dict(row)
 
 
-def test_the_blocking_client_connects(devnet):
-    # In a process of its own: the blocking client never closes its private event loop.
-    program = "import sys, bittensor as bt\nwith bt.Subtensor(sys.argv[1]) as client: print(client.block)"
-    command = [sys.executable, "-c", program, devnet.url]
+def alone(program: str, url: str) -> str:
+    """What a program prints that uses the SDK in a process of its own, ended at once."""
+    # The blocking client never closes its event loop, and a stream of blocks that was left dials again when it is
+    # collected: neither is wanted in the process of the tests.
+    command = [sys.executable, "-c", program + "\nsys.stdout.flush()\nimport os\nos._exit(0)", url]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=False)
-    assert int(ended.stdout) > 0, ended.stderr
+    assert ended.returncode == 0, ended.stderr
+    return ended.stdout
+
+
+def test_the_blocking_client_connects(devnet):
+    program = "import sys, bittensor as bt\nwith bt.Subtensor(sys.argv[1]) as client: print(client.block)"
+    assert int(alone(program, devnet.url)) > 0
 
 
 @pytest.mark.parametrize(("netuid", "mechid"), [(2, 0), (4, 0), (4, 1)])
@@ -153,14 +160,25 @@ def test_reads(devnet, name):
     assert value is not None
 
 
-def test_hears_of_new_and_of_final_blocks(devnet):
-    async def three(client: Any) -> list[int]:
-        numbers = []
+THREE_BLOCKS = """
+import asyncio, sys
+import bittensor as bt
+
+async def three():
+    numbers = []
+    async with bt.Subtensor(sys.argv[1]) as client:
         async for header in client.blocks(finalized=True):
             numbers.append(header.number)
             if len(numbers) == 3:
-                break
-        return numbers
+                print(*numbers)
+                sys.stdout.flush()
+                os._exit(0)
 
-    first, second, third = with_client(devnet, three)
+import os
+asyncio.run(three())
+"""
+
+
+def test_hears_of_final_blocks(devnet):
+    first, second, third = map(int, alone(THREE_BLOCKS, devnet.url).split())
     assert (second, third) == (first + 1, first + 2)

@@ -31,7 +31,7 @@ from wallet_guard.devnet.chain import Chain, Record
 from wallet_guard.devnet.faults import DEEDS, FaultError, Faults, Fields
 from wallet_guard.devnet.genesis import RAO, Neuron
 from wallet_guard.devnet.metadata import with_spec_version
-from wallet_guard.devnet.node import check_swap
+from wallet_guard.devnet.node import forged
 from wallet_guard.devnet.refusals import invalid_params
 from wallet_guard.devnet.rpc import Handler, Json, Session
 from wallet_guard.devnet.runtime import Runtime, State
@@ -271,7 +271,7 @@ class Control:
 
     def _check_lie(self, kind: str, fields: Fields) -> None:
         if kind == "lie_metadata":
-            check_swap(self.chain.best.runtime.metadata, fields.get("pallet", PALLET), fields.get("swap"), FaultError)
+            forged(self.chain.best.runtime.metadata, fields)
         if kind == "lie_storage":
             pallet, item, value = fields.get("pallet", PALLET), fields.get("item"), fields.get("value")
             runtime = self.chain.best.runtime
@@ -322,7 +322,7 @@ class Control:
             raise FaultError(f"expected a spec version below 2**32, found {str(spec_version)[:20]!r}")
         metadata = with_spec_version(current.metadata, spec_version)
         if "swap" in fields:
-            metadata = check_swap(metadata, fields.get("pallet", PALLET), fields["swap"], FaultError)
+            metadata = forged(metadata, fields)
         self.chain.upgrade(Runtime(metadata, spec_version))
 
 

@@ -23,7 +23,8 @@ Lies, told until healed:
 - `lie_genesis`: `hash` is given as the hash of block 0.
 - `lie_nonce`: `account_nextIndex` answers `value`, or the truth plus `offset`.
 - `lie_metadata`: calls `swap` (two names) of `pallet` (default SubtensorModule) have exchanged their indices in the
-  metadata that is served; the chain itself keeps to the true one.
+  metadata that is served; the chain itself keeps to the true one. Instead of calls, two `pallets` may have exchanged
+  theirs, which the metadata digest does not cover.
 - `lie_version`: `spec_version`, `transaction_version` in the runtime version.
 - `lie_storage`: item `item` of `pallet` (default SubtensorModule) under `keys` reads as `value` (null: absent).
 - `lie_head`: every block number is given as `offset` more (negative: less, not below 0).
@@ -66,7 +67,7 @@ _FIELDS: dict[str, frozenset[str]] = {
     "half_open": frozenset(),
     "lie_genesis": frozenset({"hash"}),
     "lie_nonce": frozenset({"value", "offset"}),
-    "lie_metadata": frozenset({"pallet", "swap"}),
+    "lie_metadata": frozenset({"pallet", "swap", "pallets"}),
     "lie_version": frozenset({"spec_version", "transaction_version"}),
     "lie_storage": frozenset({"pallet", "item", "keys", "value"}),
     "lie_head": frozenset({"offset"}),

@@ -49,6 +49,7 @@ class PalletLayout:
     map_keys: dict[str, Span] = field(default_factory=dict)
     constants: dict[str, Span] = field(default_factory=dict)
     call_type: int | None = None
+    index_at: int = 0
 
 
 @dataclass(slots=True)
@@ -193,7 +194,8 @@ class _Survey:
         cursor.option(cursor.compact)  # event
         cursor.each(lambda: self._constant(pallet))
         cursor.option(cursor.compact)  # error
-        cursor.byte()  # index
+        pallet.index_at = cursor.position
+        cursor.byte()
         cursor.texts()
         self.layout.pallets[pallet.name] = pallet
 
@@ -320,6 +322,21 @@ def with_calls_swapped(data: bytes, pallet: str, first: str, second: str) -> byt
     if first not in indices or second not in indices:
         raise MetadataError(f"expected calls {first!r} and {second!r} in {pallet!r}, found none")
     one, other = indices[first], indices[second]
+    return _apply(data, {Span(one, one + 1): data[other : other + 1], Span(other, other + 1): data[one : one + 1]})
+
+
+def with_pallets_swapped(data: bytes, first: str, second: str) -> bytes:
+    """`data` whose pallet section gives two pallets each other's index.
+
+    A lie that the RFC-0078 digest does not notice: it covers the types, and the `RuntimeCall` among them keeps the true
+    indices. A codec that composes by the pallet section signs a call of the other pallet under a digest that is right.
+
+    Raises: MetadataError when there are no such pallets.
+    """
+    pallets = survey(data).pallets
+    if first not in pallets or second not in pallets or first == second:
+        raise MetadataError(f"expected two pallets, found {first!r} and {second!r}")
+    one, other = pallets[first].index_at, pallets[second].index_at
     return _apply(data, {Span(one, one + 1): data[other : other + 1], Span(other, other + 1): data[one : one + 1]})
 
 

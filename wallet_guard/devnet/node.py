@@ -5,7 +5,6 @@ Lies (see `faults`) are told here, and only here: the chain itself never knows o
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from wallet_guard import __version__
@@ -13,8 +12,8 @@ from wallet_guard.devnet import refusals, views
 from wallet_guard.devnet.block import Block, digest
 from wallet_guard.devnet.chain import Chain, Status
 from wallet_guard.devnet.extrinsic import decode, extrinsic_hash
-from wallet_guard.devnet.faults import Faults
-from wallet_guard.devnet.metadata import MetadataError, with_calls_swapped
+from wallet_guard.devnet.faults import FaultError, Faults, Fields
+from wallet_guard.devnet.metadata import MetadataError, with_calls_swapped, with_pallets_swapped
 from wallet_guard.devnet.refusals import RpcError, invalid_params
 from wallet_guard.devnet.rpc import Handler, Json, Session
 from wallet_guard.devnet.runtime import State
@@ -208,10 +207,7 @@ class Node:
     def _metadata(self, made: Block) -> bytes:
         metadata = made.runtime.metadata
         lie = self.faults.find("lie_metadata")
-        if lie is None:
-            return metadata
-        first, second = lie.fields["swap"]
-        return with_calls_swapped(metadata, lie.fields.get("pallet", PALLET), first, second)
+        return metadata if lie is None else forged(metadata, lie.fields)
 
     def metadata(self, _session: Session, params: list[Json]) -> Json:
         """`state_getMetadata`: the V15 blob, as no other was recorded (a node gives V14 here)."""
@@ -384,11 +380,15 @@ def _constant(value: Json) -> Handler:
     return lambda _session, _params: value
 
 
-def check_swap(metadata: bytes, pallet: str, swap: Any, error: Callable[[str], Exception]) -> bytes:
-    """`metadata` with two calls exchanged; `error` makes the exception for a pair that the pallet does not have."""
-    if not isinstance(swap, list) or len(swap) != 2:
-        raise error("expected two call names as swap")
+def forged(metadata: bytes, fields: Fields) -> bytes:
+    """`metadata` as a `lie_metadata` or `upgrade` with these fields has it. Raises: FaultError when that cannot be."""
+    pairs = [fields[name] for name in ("swap", "pallets") if name in fields]
+    if len(pairs) != 1 or not isinstance(pairs[0], list) or len(pairs[0]) != 2:
+        raise FaultError("expected two names, either as swap or as pallets")
+    first, second = (str(name) for name in pairs[0])
     try:
-        return with_calls_swapped(metadata, pallet, *swap)
+        if "pallets" in fields:
+            return with_pallets_swapped(metadata, first, second)
+        return with_calls_swapped(metadata, str(fields.get("pallet", PALLET)), first, second)
     except MetadataError as problem:
-        raise error(str(problem)) from None
+        raise FaultError(str(problem)) from None
