@@ -27,6 +27,10 @@ MAX_IN_FLIGHT = 1024
 """Questions waiting for an answer; one more is refused at once rather than queued without end."""
 
 
+MAX_UNSENT_BYTES = 8 * 1024 * 1024
+"""What a signer that does not read may leave unsent: questions whose deadline passed are still in there."""
+
+
 class RefusedError(Exception):
     """The signer answered no; ``refusal`` says why."""
 
@@ -100,15 +104,17 @@ class Asker:
             RefusedError: the signer says no.
             Unavailable: no answer within ``seconds``, connecting included.
         """
-        sent = False
-        number = self._next_id
+        sent, number = False, 0
         try:
             async with asyncio.timeout(seconds):
                 await self._connected.wait()
                 writer = self._writer
                 if writer is None or len(self._waiting) >= MAX_IN_FLIGHT:
                     raise Unavailable("too many questions in flight to the signer", asked=False)
-                self._next_id += 1
+                if writer.transport.get_write_buffer_size() > MAX_UNSENT_BYTES:
+                    raise Unavailable("the signer does not read its questions", asked=False)
+                # Only now: questions that wait for the connection together must not share an id.
+                number, self._next_id = self._next_id, self._next_id + 1
                 future: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
                 self._waiting[number] = future
                 writer.write(encode_packet({"id": number, "ask": question.ask, "body": to_json(question)}))
@@ -136,7 +142,8 @@ class Asker:
         except (OSError, PacketError, RecordError) as error:
             self._drop(f"the connection to the signer broke: {error}")
         finally:
-            writer.close()
+            # Not close: that would wait for a peer that does not read.
+            writer.transport.abort()
             with contextlib.suppress(OSError):
                 await writer.wait_closed()
 

@@ -51,7 +51,8 @@ def parse_packet(body: bytes) -> dict[str, Any]:
         PacketError: not UTF-8, not JSON, not an object, a duplicate key, NaN or an infinity.
     """
     try:
-        message = json.loads(body, parse_constant=_no_constant, object_pairs_hook=_no_duplicates)
+        # Decoded here: json.loads would guess UTF-16 and let lone surrogates pass.
+        message = json.loads(body.decode(), parse_constant=_no_constant, object_pairs_hook=_no_duplicates)
     except (ValueError, RecursionError) as error:
         raise PacketError("expected a JSON object, found bytes that are no JSON") from error
     if not isinstance(message, dict):

@@ -9,7 +9,7 @@ tells without being asked: ``{"event": "intent", "body": {…}}`` to gateways wh
 Everything is bounded here once, for both sides: see the ``MAX_`` constants.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, ClassVar, Protocol
 
@@ -144,7 +144,7 @@ class Accept:
     refused (``idempotency_conflict``). ``queue``: wait out a rate limit instead of failing.
     """
 
-    token: str
+    token: str = field(repr=False)
     idempotency_key: str | None
     queue: bool
     request: SetWeights
@@ -157,7 +157,7 @@ class Accept:
 class Show:
     """How does this intent fare? Only its own client may know."""
 
-    token: str
+    token: str = field(repr=False)
     intent: str
 
     ask: ClassVar[str] = "show"
@@ -195,7 +195,7 @@ class ClientView:
 class Info:
     """What may this token do, and with which keys?"""
 
-    token: str
+    token: str = field(repr=False)
 
     ask: ClassVar[str] = "info"
     answer: ClassVar[type]
@@ -453,7 +453,7 @@ class ClientAdd:
     calls: tuple[str, ...]
     netuids: tuple[int, ...] | None
     per_hour: int
-    token: str | None
+    token: str | None = field(repr=False)
 
     ask: ClassVar[str] = "client_add"
     answer: ClassVar[type]
@@ -464,7 +464,7 @@ class ClientAdded:
     """The one time that a token is seen."""
 
     client: ClientView
-    token: str
+    token: str = field(repr=False)
 
 
 ClientAdd.answer = ClientAdded

@@ -1,14 +1,16 @@
 """Frozen dataclasses to strict JSON values and back, by their annotations.
 
-Supported: bool, int, float, str, string enumerations, bytes (base64), ``X | None``, ``tuple[X, ...]``, ``tuple[X,
-Y]``, nested dataclasses. Nothing is coerced: an int is not a bool, a float field takes an int of JSON (Python writes
-``1.0`` as ``1.0``, other languages do not), unknown and missing fields are errors. So what arrives is either exactly
-the record that the other process meant, or refused.
+Supported: bool, int, finite float, str (no lone surrogates: neither a database nor a terminal takes them), string
+enumerations, bytes (base64), ``X | None``, ``tuple[X, ...]``, ``tuple[X, Y]``, nested dataclasses. Nothing is coerced:
+an int is not a bool, a float field takes an int of JSON (Python writes ``1.0`` as ``1.0``, other languages do not),
+unknown and missing fields are errors. So what arrives is either exactly the record that the other process meant, or
+refused.
 """
 
 import base64
 import binascii
 import dataclasses
+import math
 import types
 import typing
 from enum import Enum
@@ -90,8 +92,8 @@ def _tuple(items: tuple[Any, ...], value: Any, where: str) -> tuple[Any, ...]:
         raise RecordError(f"{where}: expected a list, found {_kind(value)}")
     if len(items) == 2 and items[1] is Ellipsis:
         item = items[0]
-        # The hot case (thousands of uids or weights): one pass, no call per number.
-        if item in (int, str) and all(type(entry) is item for entry in value):
+        # The hot case (thousands of uids): one pass, no call per number.
+        if item is int and all(type(entry) is int for entry in value):
             return tuple(value)
         return tuple(_value(item, entry, f"{where}[{at}]") for at, entry in enumerate(value))
     if len(value) != len(items):
@@ -126,4 +128,19 @@ def _scalar(hint: Any, value: Any, where: str) -> Any:
             raise RecordError(f"{where}: expected a number below 1.8e308") from error
     if type(value) is not hint:
         raise RecordError(f"{where}: expected {hint.__name__}, found {_kind(value)}")
+    if hint is float and not math.isfinite(value):
+        # JSON's 1e999 is one.
+        raise RecordError(f"{where}: expected a finite number, found {value}")
+    if hint is str and not _is_text(value):
+        raise RecordError(f"{where}: expected text, found lone surrogates")
     return value
+
+
+def _is_text(value: str) -> bool:
+    if value.isascii():
+        return True
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
