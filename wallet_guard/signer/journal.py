@@ -18,7 +18,7 @@ import json
 import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -177,6 +177,7 @@ class Journal:
         ensure_private_folder(folder)
         self.path = Path(folder) / JOURNAL_FILE
         self._lock = _lock_folder(Path(folder))
+        self._clients: list[tuple[bytes, ClientView]] | None = None
         self.error = ""
         """Why nothing can be written any more; "" while all is well."""
         try:
@@ -231,10 +232,15 @@ class Journal:
             except BaseException:
                 self._db.execute("ROLLBACK")
                 self._seq, self._head = seq, head
+                self.forget_clients()
                 raise
             self._db.execute("COMMIT")
         except sqlite3.Error as error:
             self._seq, self._head = seq, head
+            # A commit that failed may leave its transaction open, and then this connection would read, and the signer
+            # give out, what is on no disk.
+            with suppress(sqlite3.Error):
+                self._db.execute("ROLLBACK")
             self.error = f"the journal cannot be written: {error}"
             raise JournalError(self.error) from error
 
@@ -308,11 +314,18 @@ class Journal:
 
     def clients(self) -> list[tuple[bytes, ClientView]]:
         """Every client with the SHA-256 of its token, revoked ones too."""
-        rows = self._db.execute(
-            "SELECT token_sha256, name, wallet, hotkey, calls, netuids, per_hour, created_ms, revoked_ms FROM clients "
-            "ORDER BY created_ms, name"
-        )
-        return [(token, _client(*columns)) for token, *columns in rows]
+        # Asked for with every question that carries a token, changed by the operator alone: kept until a write.
+        if self._clients is None:
+            rows = self._db.execute(
+                "SELECT token_sha256, name, wallet, hotkey, calls, netuids, per_hour, created_ms, revoked_ms "
+                "FROM clients ORDER BY created_ms, name"
+            )
+            self._clients = [(token, _client(*columns)) for token, *columns in rows]
+        return self._clients
+
+    def forget_clients(self) -> None:
+        """They changed, or may not have: read them again. For ``Writer`` and ``transaction``."""
+        self._clients = None
 
     def meta(self, key: str) -> str | None:
         """A single remembered value, None if it was never set."""
@@ -383,6 +396,7 @@ class Writer:
 
     def add_client(self, token_sha256: bytes, client: ClientView) -> None:
         """A new client."""
+        self._journal.forget_clients()
         netuids = None if client.netuids is None else json.dumps(client.netuids)
         self._journal.execute(
             "INSERT INTO clients VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -392,6 +406,7 @@ class Writer:
 
     def revoke_client(self, name: str, at_ms: int) -> None:
         """Its token is nothing from now on."""
+        self._journal.forget_clients()
         self._journal.execute("UPDATE clients SET revoked_ms = ? WHERE name = ?", at_ms, name)
 
     def set_meta(self, key: str, value: str) -> None:

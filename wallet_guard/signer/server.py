@@ -79,6 +79,7 @@ class Server:
         self._selector = selectors.DefaultSelector()
         self._connections: set[_Connection] = set()
         self._stopping = False
+        self._tick_due = 0.0
         self._strangers_due = time.monotonic() + STRANGERS_SECONDS
         desk.on_change = self._tell_change
         desk.on_work = self._tell_work
@@ -112,6 +113,9 @@ class Server:
             self._drop(connection, "")
 
     def _tick(self) -> None:
+        if time.monotonic() < self._tick_due:
+            return
+        self._tick_due = time.monotonic() + TICK_SECONDS
         try:
             if follow.tick(self._desk):
                 self._tell_work()
@@ -119,7 +123,6 @@ class Server:
         except JournalError as error:
             # Everything that would sign refuses by itself from now on; the operator sees it in health and log.
             log.critical(str(error))
-            time.sleep(TICK_SECONDS)
 
     def _record_strangers(self) -> None:
         if not self._desk.strangers or time.monotonic() < self._strangers_due:
@@ -158,6 +161,9 @@ class Server:
                     return
                 for message in connection.reader.feed(data):
                     self._send(connection, answer(self._desk, connection.name, message))
+                    if connection not in self._connections:
+                        # Cut off meanwhile: what it still asks would be answered into memory that nobody empties.
+                        return
         except BlockingIOError:
             return
         except (PacketError, NonsenseError) as error:
@@ -183,9 +189,11 @@ class Server:
         self._selector.modify(connection.socket, wanted, connection)
 
     def _drop(self, connection: _Connection, why: str) -> None:
+        if connection not in self._connections:
+            return
         if why:
             log.warning(f"closed a connection of the {connection.name} socket: {why}")
-        self._connections.discard(connection)
+        self._connections.remove(connection)
         self._selector.unregister(connection.socket)
         connection.socket.close()
 
