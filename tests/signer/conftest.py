@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import pytest
 from wallet_guard.host.config import ChainConfig, Config, SignerConfig
 from wallet_guard.ipc import questions as ipc
 from wallet_guard.ipc.questions import Accept, ClientAdd, Event, Facts, Report, Seal, SetWeights
-from wallet_guard.signer import accept, admin, follow, seal
+from wallet_guard.signer import accept, admin, follow, seal, tasks
 from wallet_guard.signer.compose import Runtime
 from wallet_guard.signer.desk import Desk
 from wallet_guard.signer.journal import Intent, Journal
@@ -20,7 +21,8 @@ from wallet_guard.signer.keys import Key, Keyring
 
 METADATA = Path(__file__).parents[2] / "wallet_guard/devnet/data/subtensor-spec461-v15.scale"
 GENESIS = hashlib.sha256(b"a chain for tests").digest()
-START_MS = 1_780_000_000_000
+START_MS = time.time_ns() // 1_000_000
+"""Today: the timelock library reads the system's clock by itself, so a scripted one must begin there."""
 HEAD = 5_000
 
 FACTS = Facts(
@@ -127,6 +129,13 @@ class Bench:
     def accept(self, *, key: str | None = None, queue: bool = False, token: str | None = None, **changes: Any) -> Any:
         request = self.wish(**changes)
         return accept.accept(self.desk, Accept(self.token if token is None else token, key, queue, request))
+
+    def accept_wish(self, wish: Any, *, key: str | None = None, queue: bool = False) -> Any:
+        """For calls other than weights."""
+        return accept.accept(self.desk, Accept(self.token, key, queue, wish))
+
+    def pull(self) -> tuple[ipc.Task, ...]:
+        return tasks.pull(self.desk).tasks
 
     def accepted(self, **changes: Any) -> str:
         view = self.accept(**changes)

@@ -22,7 +22,7 @@ from wallet_guard.ipc.questions import (
     StatusAsk,
     StatusView,
 )
-from wallet_guard.signer.accept import CALL, UNAUTHORIZED
+from wallet_guard.signer.accept import CALL, MAX_NETUID, UNAUTHORIZED
 from wallet_guard.signer.desk import Desk
 from wallet_guard.signer.journal import Journal
 
@@ -35,6 +35,9 @@ MIN_TOKEN_CHARACTERS = 32
 MAX_TOKEN_CHARACTERS = 512
 
 MAX_CLIENTS = 256
+
+MAX_NETUIDS = 256
+"""Of one client: twice the subnets that there are."""
 
 KNOWN_CALLS = frozenset({CALL})
 
@@ -109,8 +112,9 @@ def _wrong_client(desk: Desk, question: ClientAdd) -> str:
             return f"calls: expected {', '.join(sorted(KNOWN_CALLS))}, found {call[:64]!r}"
     if not 1 <= question.per_hour <= 100_000:
         return f"per_hour: expected 1 to 100000, found {question.per_hour}"
-    if any(not 0 <= netuid <= 4095 for netuid in question.netuids or ()):
-        return "netuids: expected 0 to 4095"
+    netuids = question.netuids or ()
+    if len(netuids) > MAX_NETUIDS or any(not 0 <= netuid <= MAX_NETUID for netuid in netuids):
+        return f"netuids: expected at most {MAX_NETUIDS}, each 0 to {MAX_NETUID}"
     return _wrong_token(question.token, {digest for digest, _ in known})
 
 
@@ -141,7 +145,7 @@ def client_revoke(desk: Desk, question: ClientRevoke) -> Done | Refusal:
 
 def allow_plain(desk: Desk, question: AllowPlain) -> Done | Refusal:
     """Plain weights may be signed again for a subnet that switched commit-reveal off."""
-    if not desk.journal.commit_reveal(desk.genesis, question.netuid):
+    if not 0 <= question.netuid <= MAX_NETUID or not desk.journal.commit_reveal(desk.genesis, question.netuid):
         return Refusal("not_needed", f"subnet {question.netuid} is not known to have had commit-reveal on")
     with desk.journal.transaction() as writer:
         writer.set_commit_reveal(desk.genesis, question.netuid, False)

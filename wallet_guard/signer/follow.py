@@ -11,10 +11,12 @@ clock. Only then is the intent signed anew, with
 included, a timelocked one after its reveal.
 """
 
+import dataclasses
 import logging
 
 from wallet_guard.ipc.questions import Done, Event, Failure, Pulse, Refusal, Report, State
 from wallet_guard.signer.desk import Desk
+from wallet_guard.signer.facts import MAX_BLOCK
 from wallet_guard.signer.journal import Intent
 from wallet_guard.signer.tasks import due_ms
 
@@ -48,6 +50,8 @@ def report(desk: Desk, question: Report) -> Done | Refusal:
     intent = desk.journal.intent(question.intent)
     if intent is None:
         return Refusal("unknown_intent", "expected the id of an intent")
+    if question.block_number is not None and not 0 <= question.block_number <= MAX_BLOCK:
+        return Refusal("invalid_report", f"block_number: expected 0 to {MAX_BLOCK}")
     stale = question.extrinsic_hash not in (None, intent.extrinsic_hash)
     if intent.state not in _FITS[question.event] or stale or (intent.lost and question.event not in _FINDS):
         log.debug(f"intent {intent.id} is {intent.state}: {question.event} does not fit, dropped")
@@ -58,9 +62,14 @@ def report(desk: Desk, question: Report) -> Done | Refusal:
     return Done()
 
 
-def pulse(desk: Desk, question: Pulse) -> Done:
+def pulse(desk: Desk, question: Pulse) -> Done | Refusal:
     """Remembers that the chain process lives and what it sees."""
     before = desk.chain.pulse
+    # What is kept is shown to others: cut, so that it always fits what they can take.
+    question = dataclasses.replace(question, endpoint=_text(question.endpoint), trouble=_text(question.trouble))
+    for number in (question.best_block, question.finalized_block):
+        if number is not None and not 0 <= number <= MAX_BLOCK:
+            return Refusal("invalid_pulse", f"block: expected 0 to {MAX_BLOCK}")
     desk.chain.pulse, desk.chain.pulse_ms = question, desk.now_ms()
     if before is None or before.trouble != question.trouble:
         log.info(f"chain: {question.trouble or f'{question.endpoint} at block {question.best_block}'}")

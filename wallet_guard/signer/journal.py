@@ -182,7 +182,11 @@ class Journal:
         """Why nothing can be written any more; "" while all is well."""
         try:
             self._db = sqlite3.connect(self.path, isolation_level=None, timeout=2.0)
-            self._open()
+            try:
+                self._open()
+            except BaseException:
+                self.close()
+                raise
         except sqlite3.Error as error:
             raise ConfigurationError(f"{self.path}: expected a sound journal: {error}") from error
         self.path.chmod(0o600)

@@ -16,7 +16,7 @@ from wallet_guard.signer.desk import GENESIS_META, MAX_RUNTIMES, Desk
 from wallet_guard.signer.facts import FactsError, Known, check_facts
 from wallet_guard.signer.journal import Intent
 from wallet_guard.signer.keys import Key
-from wallet_guard.signer.tasks import task_of
+from wallet_guard.signer.tasks import due_ms, task_of
 from wallet_guard.signer.weights import WeightsError, conform, shift
 
 log = logging.getLogger(__name__)
@@ -66,6 +66,9 @@ def seal(desk: Desk, question: Seal) -> Task | Refusal:
     if intent.state is not State.ACCEPTED:
         task = task_of(desk, intent)
         return task or Refusal("finished", f"expected an intent to seal, found one that is {intent.state}")
+    if desk.now_ms() < due_ms(desk, intent):
+        # Asked again and again, refused facts and waits would fill the audit chain.
+        return Refusal("too_early", "expected to be asked once the intent is due again", intent=intent.id)
     runtime = desk.chain.runtimes.get((question.facts.spec_version, question.facts.transaction_version))
     if runtime is None:
         return Refusal("runtime_unknown", f"expected a runtime told before, found {question.facts.spec_version}")
@@ -306,8 +309,9 @@ class _Sealing:
         The pool's next index counts only what it holds without a gap, so a gap that a refused extrinsic left is filled
         first; what we signed and the pool has not seen yet is skipped.
         """
-        if self.intent.keep_nonce and self.intent.nonce is not None:
-            return self.intent.nonce
+        kept = self.intent.nonce if self.intent.keep_nonce else None
+        if kept is not None and kept >= self.facts.finalized_nonce:
+            return kept
         taken = self.desk.journal.nonces_in_flight(self.intent.ss58_address, self.intent.id)
         nonce = self.facts.nonce
         while nonce in taken:

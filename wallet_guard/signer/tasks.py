@@ -17,10 +17,32 @@ ACTIONS = {
 }
 
 
+MAX_WORK_BYTES = 2 * 1024 * 1024
+"""What one answer to ``pull`` may hold, about: half of what a packet takes."""
+
+_TASK_BYTES = 1024
+"""A task without its extrinsic and hotkeys, as JSON, generously."""
+
+_ADDRESS_BYTES = 64
+"""An address with its quotes, generously."""
+
+
 def pull(desk: Desk) -> Work:
-    """Every unfinished intent's next step that is due, oldest first."""
-    tasks = (task_of(desk, intent) for intent in desk.journal.open_intents())
-    return Work(tuple(task for task in tasks if task is not None))
+    """Every unfinished intent's next step that is due, oldest first, as many as one packet takes.
+
+    What is left out comes as soon as something older is done: the order is always the same.
+    """
+    tasks: list[Task] = []
+    held = 0
+    for intent in desk.journal.open_intents():
+        task = task_of(desk, intent)
+        if task is None:
+            continue
+        held += _TASK_BYTES + len(task.hotkeys) * _ADDRESS_BYTES + len(task.extrinsic or b"") * 4 // 3
+        if tasks and held > MAX_WORK_BYTES:
+            break
+        tasks.append(task)
+    return Work(tuple(tasks))
 
 
 def task_of(desk: Desk, intent: Intent) -> Task | None:
