@@ -1,4 +1,4 @@
-"""Autobahn|Testsuite judges both roles: core cases (1 to 7, 10), performance cases (9) and, declined, compression (12, 13).
+"""Autobahn|Testsuite judges both roles: core cases (1 to 7, 10), performance (9) and, declined, compression (12, 13).
 
 As a test it is part of the default run and skips loudly where no Python 2.7 is found. By hand, with the summary only:
 

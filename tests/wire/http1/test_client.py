@@ -4,8 +4,10 @@ from wallet_guard.wire.errors import HttpError
 from wallet_guard.wire.http1.client import ResponseParser, encode_request
 from wallet_guard.wire.http1.head import Limits
 
+LIMITS = Limits()
 
-def read(pieces: list[bytes], method: str = "GET", *, ends: bool = False, limits: Limits = Limits()):
+
+def read(pieces: list[bytes], method: str = "GET", *, ends: bool = False, limits: Limits = LIMITS):
     parser = ResponseParser(limits)
     parser.begin(method)
     responses = []
@@ -27,7 +29,8 @@ def read(pieces: list[bytes], method: str = "GET", *, ends: bool = False, limits
     [
         b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello",
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
-        b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello",
+        b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 100 Continue\r\n\r\n"
+        b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello",
     ],
 )
 def test_responses_are_the_same_however_cut(wire: bytes, cuts) -> None:

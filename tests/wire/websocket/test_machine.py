@@ -4,12 +4,13 @@ from wallet_guard.wire.websocket.frames import BINARY, CLOSE, CONTINUATION, FIN,
 from wallet_guard.wire.websocket.machine import CLOSED, CLOSING, OPEN, Limits, Machine
 
 KEY = bytes.fromhex("37fa213d")
+LIMITS = Limits()
 
 
 class Log:
     """Events in order; a message "close" closes, "ping" pings, others are echoed."""
 
-    def __init__(self, limits: Limits = Limits(), new_key=None, *, echo: bool = True) -> None:
+    def __init__(self, limits: Limits = LIMITS, new_key=None, *, echo: bool = True) -> None:
         self.events: list[tuple] = []
         self.echo = echo
         self.machine = Machine(self, limits, new_key)
