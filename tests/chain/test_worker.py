@@ -38,12 +38,13 @@ class Stage:
     def __init__(self, chain: Any, signer: Any, kit: Any) -> None:
         self.chain, self.signer, self.kit = chain, signer, kit
         self.ready = 0
+        self.rounds = 0
 
     async def __aenter__(self) -> "Stage":
         link = await self.chain.link()
         endpoints = self.kit.endpoints(link)
         endpoints.run = link.run
-        self.worker = Worker("/nowhere", endpoints, lambda: 0, self._count)
+        self.worker = Worker("/nowhere", endpoints, lambda: 0, self._count, self._live)
         self.signer.run = asyncio.Event().wait
         self.worker._asker = self.worker._office._asker = self.signer
         self.job = asyncio.ensure_future(self.worker.run())
@@ -56,6 +57,9 @@ class Stage:
 
     def _count(self) -> None:
         self.ready += 1
+
+    def _live(self) -> None:
+        self.rounds += 1
 
     async def connect(self, *tasks: Any) -> None:
         self.signer.answers["pull"] = [Work(tasks)]
@@ -97,6 +101,19 @@ def test_pulls_pulses_and_introduces_the_runtime_when_it_connects(stage: Stage, 
         await stage.connect()
         assert {type(question) for question in signer.asked} == {Pull, Pulse, Runtime}, "a new signer knows nothing"
         assert stage.ready == 1
+
+    run(stage, body)
+
+
+def test_every_round_of_pulses_is_a_sign_of_life(stage: Stage, signer: Any, kit: Any) -> None:
+    async def body() -> None:
+        before = stage.rounds
+        await stage.connect()
+        assert stage.rounds == before + 1, "the signer took a pulse"
+        signer.connected = False
+        stage.worker._pulse_wanted.set()
+        await kit.settle()
+        assert stage.rounds == before + 2, "the signer is away, which is not our death"
 
     run(stage, body)
 

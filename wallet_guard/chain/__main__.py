@@ -49,10 +49,13 @@ async def _run(config: Config, urls: tuple[str, ...]) -> None:
         # A dead chain is no reason to fail the unit; a signer out of reach is.
         notify("READY=1", os.environ)
 
+    def alive() -> None:
+        notify("WATCHDOG=1", os.environ)
+
     endpoints = Endpoints(
         urls, config.chain.genesis, sdk.Connection.open, sdk.make_codec, secrets.SystemRandom().random
     )
-    worker = Worker(config.socket("chain"), endpoints, lambda: time.time_ns() // 1_000_000, ready)
+    worker = Worker(config.socket("chain"), endpoints, lambda: time.time_ns() // 1_000_000, ready, alive)
     running = asyncio.ensure_future(worker.run())
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -47,16 +47,24 @@ class _Runner:
 class Worker:
     """Everything between the signer's socket and the endpoints.
 
-    ``on_ready`` is called once, when the signer's socket is reached for the first time.
+    ``on_ready`` is called once, when the signer's socket is reached for the first time. ``on_round`` is called after
+    each round of pulses, at least every PULSE_SECONDS and twice SIGNER_SECONDS: the signer took one, or its absence
+    was noticed.
     """
 
     def __init__(
-        self, socket: str, endpoints: Endpoints, now_ms: Callable[[], int], on_ready: Callable[[], None]
+        self,
+        socket: str,
+        endpoints: Endpoints,
+        now_ms: Callable[[], int],
+        on_ready: Callable[[], None],
+        on_round: Callable[[], None] = lambda: None,
     ) -> None:
         self._asker = Asker(socket, on_event=self._told, on_connect=self._connected)
         self._endpoints = endpoints
         self._office = Office(endpoints, self._asker, now_ms)
         self._on_ready: Callable[[], None] | None = on_ready
+        self._on_round = on_round
         self._runners: dict[str, _Runner] = {}
         self._pull_wanted = asyncio.Event()
         self._pulse_wanted = asyncio.Event()
@@ -161,6 +169,7 @@ class Worker:
                     await self._introduce()
                 except (Unavailable, RefusedError) as error:
                     log.warning(f"signer: pulse or runtime not taken: {error}")
+            self._on_round()
             try:
                 async with asyncio.timeout(PULSE_SECONDS):
                     await self._pulse_wanted.wait()

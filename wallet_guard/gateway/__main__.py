@@ -19,6 +19,7 @@ from wallet_guard.gateway.listeners import open_listeners, shown_address
 from wallet_guard.gateway.routes import KNOWN_DEFAULT_TOKENS, Desk, respond_unrouted
 from wallet_guard.gateway.submission import ACCEPT_SECONDS, GOAL_SECONDS, Submissions
 from wallet_guard.gateway.waits import MAX_WAITS, Waits
+from wallet_guard.gateway.watchdog import keep_alive
 from wallet_guard.host.config import ConfigurationError, load_config
 from wallet_guard.host.log import start_log
 from wallet_guard.host.process import die_with_supervisor
@@ -90,10 +91,12 @@ async def serve(signer_socket: str, listeners: list[socket.socket], environment:
         loop.add_signal_handler(number, asking.cancel)
     log.info(f"listening on {', '.join(shown_address(listener) for listener in listeners)}")
     notify("READY=1", environment)
+    watching = loop.create_task(keep_alive(server, environment))
     await asyncio.wait({asking})
     notify("STOPPING=1", environment)
     log.info(f"stopping; {waits.taken} requests wait")
     submissions.stop()
+    watching.cancel()
     await server.stop(STOP_SECONDS)
     with contextlib.suppress(asyncio.CancelledError):
         await asking
