@@ -43,7 +43,7 @@ def test_encodes_each_call_as_the_runtime_does(codec: bittensor_core.Runtime, na
 
 def test_knows_no_other_call() -> None:
     with pytest.raises(KeyError):
-        encode_call("serve_axon", ARGUMENTS)
+        encode_call("transfer_all", ARGUMENTS)
 
 
 @pytest.mark.parametrize(("key", "value"), [("netuid", 65536), ("mecid", 256), ("weights", [65536]), ("netuid", -1)])

@@ -19,7 +19,7 @@ DRAND_PERIOD_SECONDS = 3
 
 
 async def read_back(office: Office, task: Task) -> None:
-    """Reports ``Weights``: a plain call's once, a timelocked one's at every finalized block from its round's time on.
+    """Reports what stands: a plain call's once, a timelocked one's at every finalized block from its round's time on.
 
     The second kind ends by being cancelled, when the signer no longer lists the task.
 
@@ -73,6 +73,11 @@ async def _until_round(office: Office, task: Task) -> None:
 
 
 async def _report(office: Office, task: Task, link: Link, block_hash: str, number: int | None) -> None:
+    if task.storage_keys:
+        values = tuple(await link.node.storage(task.storage_keys, block_hash))
+        log.debug(f"intent {task.intent}: {len(values)} values at block {number}")
+        await office.report(Report(task.intent, Event.VALUES, task.extrinsic_hash, block_hash, number, values=values))
+        return
     runtime = await link.runtime_at(block_hash)
     key = runtime.codec.key(PALLET, "Weights", [storage_index(task.netuid, task.mechid), task.uid])
     (raw,) = await link.node.storage([key], block_hash)

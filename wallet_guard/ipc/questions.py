@@ -13,6 +13,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, ClassVar, Protocol
 
+from wallet_guard.ipc.signatures import EXTRINSIC_CALLS, EXTRINSIC_PREFIX, REQUEST, SESSION, TEXT
+from wallet_guard.ipc.wishes import ResetAxon, ServeAxon, ServeAxonTls, ServePrometheus, SetCommitment
+
 MAX_TARGETS = 4096
 """Entries of one weight vector.
 
@@ -83,6 +86,21 @@ class SetWeights:
     weights: tuple[float, ...]
     version_key: int
 
+    kind: ClassVar[str] = "set_weights"
+
+
+Wish = SetWeights | ServeAxon | ServeAxonTls | ServePrometheus | ResetAxon | SetCommitment
+"""What becomes an intent: composed, signed, sent and followed by the guard."""
+
+WISHES: dict[str, type[Any]] = {
+    wish.kind: wish for wish in (SetWeights, ServeAxon, ServeAxonTls, ServePrometheus, ResetAxon, SetCommitment)
+}
+
+CALLS = (*WISHES, REQUEST, SESSION, TEXT, *(EXTRINSIC_PREFIX + call for call in EXTRINSIC_CALLS))
+"""Everything that a client can be allowed to ask for; a new client may set weights and no more."""
+
+DEFAULT_CALLS = (SetWeights.kind,)
+
 
 @dataclass(frozen=True, slots=True)
 class Failure:
@@ -131,6 +149,8 @@ class IntentView:
     block_number: int | None
     failure: Failure | None
     trouble: str
+    kind: str = SetWeights.kind
+    """The wish: ``set_weights``, ``serve_axon`` …"""
 
 
 # What the gateway may ask -----------------------------------------------------------------------------------
@@ -147,7 +167,7 @@ class Accept:
     token: str = field(repr=False)
     idempotency_key: str | None
     queue: bool
-    request: SetWeights
+    request: Wish
 
     ask: ClassVar[str] = "accept"
     answer: ClassVar[type] = IntentView
@@ -254,7 +274,9 @@ class Action(StrEnum):
     FOLLOW = "follow"
     """Watch until finality: in a block, retracted, finalized."""
     READ_BACK = "read_back"
-    """Read ``Weights`` of (netuid, mechid, uid) at ``block_hash``, or at the finalized head if that is None.
+    """Read what stands on the chain: ``storage_keys`` where there are any, else ``Weights`` of (netuid, mechid, uid).
+
+    At ``block_hash``, or at the finalized head if that is None.
 
     A plain call is read at the block that holds it; a timelocked one at the head, every block from the time
     of ``reveal_round`` on, until the signer's answer leaves the intent finished.
@@ -265,7 +287,8 @@ class Action(StrEnum):
 class Task:
     """One intent's next step.
 
-    ``hotkeys`` are the addresses to resolve into uids for ``Facts.uids``. ``extrinsic`` is the exact bytes,
+    ``hotkeys`` are the addresses to resolve into uids for ``Facts.uids``. ``storage_keys`` are what to read back of a
+    call other than weights. ``extrinsic`` is the exact bytes,
     to be sent as they are; ``era_birth`` ≤ block < ``era_death`` is where they are valid.
     ``not_before_block``: do not ask to seal earlier.
     """
@@ -287,6 +310,7 @@ class Task:
     block_hash: str | None
     block_number: int | None
     reveal_round: int | None
+    storage_keys: tuple[bytes, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -396,6 +420,8 @@ class Event(StrEnum):
     """Its era ended at finality without it."""
     WEIGHTS = "weights"
     """What stands on the chain: ``weights``, read at ``block_number``."""
+    VALUES = "values"
+    """What stands on the chain: ``values`` of the task's ``storage_keys``, as raw bytes, read at ``block_number``."""
     TROUBLE = "trouble"
     """The step could not be done now: ``code`` and ``message`` say why. It will be tried again."""
 
@@ -405,7 +431,7 @@ class Report:
     """An event of one intent.
 
     ``code`` is the error's name (``SettingWeightsTooFast``), ``message`` its documentation. ``weights`` are
-    the (uid, u16) pairs read back.
+    the (uid, u16) pairs read back, ``values`` the raw storage values (None where there is none).
     """
 
     intent: str
@@ -416,6 +442,7 @@ class Report:
     code: str | None = None
     message: str = ""
     weights: tuple[tuple[int, int], ...] | None = None
+    values: tuple[bytes | None, ...] | None = None
 
     ask: ClassVar[str] = "report"
     answer: ClassVar[type] = Done

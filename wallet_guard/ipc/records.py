@@ -1,7 +1,8 @@
 """Frozen dataclasses to strict JSON values and back, by their annotations.
 
 Supported: bool, int, finite float, str (no lone surrogates: neither a database nor a terminal takes them), string
-enumerations, bytes (base64), ``X | None``, ``tuple[X, ...]``, ``tuple[X, Y]``, nested dataclasses. Nothing is coerced:
+enumerations, bytes (base64), ``X | None``, ``tuple[X, ...]``, ``tuple[X, Y]``, nested dataclasses, and unions of
+dataclasses that each have a ClassVar ``kind``, which then is a field of the JSON object. Nothing is coerced:
 an int is not a bool, a float field takes an int of JSON (Python writes ``1.0`` as ``1.0``, other languages do not),
 unknown and missing fields are errors. So what arrives is either exactly the record that the other process meant, or
 refused.
@@ -37,10 +38,17 @@ def _fields(record: type) -> dict[str, Any]:
     return hints
 
 
+def _tag(record: type) -> str | None:
+    """The ``kind`` of a record that is one of several (a ClassVar), None of any other."""
+    return None if "kind" in _fields(record) else record.__dict__.get("kind")
+
+
 def to_json(value: Any) -> Any:
     """The JSON value of a record (or of a field of one)."""
     if dataclasses.is_dataclass(value):
-        return {name: to_json(getattr(value, name)) for name in _fields(type(value))}
+        fields = {name: to_json(getattr(value, name)) for name in _fields(type(value))}
+        tag = _tag(type(value))
+        return fields if tag is None else {"kind": tag, **fields}
     if isinstance(value, tuple):
         # Most long tuples are numbers; they need no walk.
         if value and isinstance(value[0], (int, float, str)):
@@ -60,7 +68,11 @@ def from_json(record: type[R], value: Any, where: str = "") -> R:
     where = where or record.__name__
     if not isinstance(value, dict):
         raise RecordError(f"{where}: expected an object, found {_kind(value)}")
-    hints = _fields(record)
+    hints, tag = _fields(record), _tag(record)
+    if tag is not None:
+        if value.get("kind") != tag:
+            raise RecordError(f"{where}: expected the kind {tag!r}, found {str(value.get('kind'))[:40]!r}")
+        value = {name: entry for name, entry in value.items() if name != "kind"}
     if value.keys() != hints.keys():
         for name in value.keys() - hints.keys():
             raise RecordError(f"{where}: unknown field {name[:40]!r}")
@@ -79,12 +91,24 @@ def _value(hint: Any, value: Any, where: str) -> Any:
         options = typing.get_args(hint)
         if value is None and type(None) in options:
             return None
-        return _value(next(option for option in options if option is not type(None)), value, where)
+        return _value(_option([option for option in options if option is not type(None)], value, where), value, where)
     if origin is tuple:
         return _tuple(typing.get_args(hint), value, where)
     if dataclasses.is_dataclass(hint):
         return from_json(typing.cast("type[Any]", hint), value, where)
     return _scalar(hint, value, where)
+
+
+def _option(options: list[Any], value: Any, where: str) -> Any:
+    """The one that is meant: the only one, or the record whose ``kind`` the value says."""
+    if len(options) == 1:
+        return options[0]
+    kind = value.get("kind") if isinstance(value, dict) else None
+    for option in options:
+        if _tag(option) == kind:
+            return option
+    known = ", ".join(str(_tag(option)) for option in options)
+    raise RecordError(f"{where}: expected an object of a kind of {known}, found {str(kind)[:40]!r}")
 
 
 def _tuple(items: tuple[Any, ...], value: Any, where: str) -> tuple[Any, ...]:

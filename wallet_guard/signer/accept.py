@@ -5,7 +5,6 @@ learns nothing but that it is one; every other refusal is a record in the audit 
 """
 
 import json
-import logging
 from hashlib import sha256
 
 import bittensor_core
@@ -21,16 +20,12 @@ from wallet_guard.ipc.questions import (
     Show,
 )
 from wallet_guard.ipc.records import to_json
+from wallet_guard.signer.calls import WishError, check_wish
 from wallet_guard.signer.desk import Desk
+from wallet_guard.signer.grants import HOUR_MS, Asked, check_grant, deny, find_client, find_key
 from wallet_guard.signer.journal import Intent
 from wallet_guard.signer.keys import Key
 from wallet_guard.signer.weights import WeightsError, check_weights
-
-log = logging.getLogger(__name__)
-
-CALL = "set_weights"
-
-HOUR_MS = 3_600_000
 
 MAX_OPEN_PER_CLIENT = 256
 """A validator serves at most 128 subnets; twice that is a backlog, not work."""
@@ -46,20 +41,17 @@ MAX_MECHID = 15
 
 U64_MAX = 2**64 - 1
 
-UNAUTHORIZED = Refusal(
-    "unauthorized", "expected a valid token", "check WALLET_SERVICE_TOKEN; 'wallet-guard client list' shows clients"
-)
-
 
 def accept(desk: Desk, question: Accept) -> IntentView | Refusal:
     """The intent, new or the one that the same idempotency key made before; or why not."""
-    client = desk.client_of(question.token)
-    if client is None:
-        desk.strangers += 1
-        return UNAUTHORIZED
-    refusal = _check_shape(question) or _check_policy(client, question.request)
+    client = find_client(desk, question.token)
+    if isinstance(client, Refusal):
+        return client
+    request = question.request
+    asked = Asked(request.wallet, request.hotkey, request.kind, request.netuid)
+    refusal = _check_shape(question) or check_grant(client, asked)
     if refusal is not None:
-        return _refuse(desk, client, question.request, refusal)
+        return deny(desk, client, asked, refusal)
     request_sha256 = _digest(question)
     known = desk.journal.intent_by_key(client.name, question.idempotency_key) if question.idempotency_key else None
     if known is not None:
@@ -71,27 +63,21 @@ def accept(desk: Desk, question: Accept) -> IntentView | Refusal:
             "use a new key for a new request, and the same key only to repeat one",
             intent=known.id,
         )
-        return _refuse(desk, client, question.request, conflict)
-    key = desk.keys.find(question.request.wallet, question.request.hotkey)
-    if key is None:
-        missing = Refusal(
-            "unknown_wallet",
-            f"expected a loaded hotkey, found none named {question.request.wallet}/{question.request.hotkey}",
-            "name it under [signer] hotkeys and restart the signer",
-        )
-        return _refuse(desk, client, question.request, missing)
+        return deny(desk, client, asked, conflict)
+    key = find_key(desk, asked)
+    if isinstance(key, Refusal):
+        return deny(desk, client, asked, key)
     refusal = _check_ceilings(desk, client)
     if refusal is not None:
-        return _refuse(desk, client, question.request, refusal)
+        return deny(desk, client, asked, refusal)
     return _write(desk, client, key, question, request_sha256)
 
 
 def show(desk: Desk, question: Show) -> IntentView | Refusal:
     """The intent, if it is this client's own. Another's looks like none."""
-    client = desk.client_of(question.token)
-    if client is None:
-        desk.strangers += 1
-        return UNAUTHORIZED
+    client = find_client(desk, question.token)
+    if isinstance(client, Refusal):
+        return client
     intent = desk.journal.intent(question.intent)
     if intent is None or intent.client != client.name:
         return Refusal("unknown_intent", "expected the id of one of your intents, found none of that name")
@@ -100,14 +86,16 @@ def show(desk: Desk, question: Show) -> IntentView | Refusal:
 
 def _write(desk: Desk, client: ClientView, key: Key, question: Accept, request_sha256: bytes) -> IntentView:
     now, request = desk.now_ms(), question.request
+    mechid = request.mechid if isinstance(request, SetWeights) else 0
     intent = Intent(
         id=desk.random_hex(16),
+        kind=request.kind,
         client=client.name,
         wallet=key.wallet,
         hotkey=key.hotkey,
         ss58_address=key.ss58_address,
         netuid=request.netuid,
-        mechid=request.mechid,
+        mechid=mechid,
         request=json.dumps(to_json(request), separators=(",", ":")),
         request_sha256=request_sha256,
         idempotency_key=question.idempotency_key,
@@ -122,9 +110,10 @@ def _write(desk: Desk, client: ClientView, key: Key, question: Accept, request_s
             "accepted",
             client.name,
             intent=intent.id,
+            call=request.kind,
             key=f"{key.wallet}/{key.hotkey}",
             netuid=request.netuid,
-            mechid=request.mechid,
+            mechid=mechid,
             request_sha256=request_sha256.hex(),
         )
     desk.moved(intent)
@@ -132,43 +121,9 @@ def _write(desk: Desk, client: ClientView, key: Key, question: Accept, request_s
     return desk.view(intent)
 
 
-def _refuse(desk: Desk, client: ClientView, request: SetWeights, refusal: Refusal) -> Refusal:
-    with desk.journal.transaction() as writer:
-        writer.record(
-            desk.now_ms(),
-            "denied",
-            client.name,
-            code=refusal.code,
-            key=f"{request.wallet[:64]}/{request.hotkey[:64]}",
-            netuid=max(-1, min(request.netuid, 2**32)),
-        )
-    log.warning(f"refused {client.name}: {refusal.code}: {refusal.message}")
-    return refusal
-
-
 def _digest(question: Accept) -> bytes:
     meant = {"queue": question.queue, "request": to_json(question.request)}
     return sha256(json.dumps(meant, separators=(",", ":"), sort_keys=True).encode()).digest()
-
-
-def _check_policy(client: ClientView, request: SetWeights) -> Refusal | None:
-    """Deny by default: wallet, call and netuid must each be granted."""
-    if (request.wallet, request.hotkey) != (client.wallet, client.hotkey):
-        return Refusal(
-            "wallet_not_allowed",
-            f"expected {client.wallet}/{client.hotkey}, found {request.wallet[:64]}/{request.hotkey[:64]}",
-            "a token is good for one hotkey; ask the operator for one for this wallet",
-        )
-    if CALL not in client.calls:
-        return Refusal("call_not_allowed", f"expected one of {', '.join(client.calls) or 'nothing'}, found {CALL}")
-    if client.netuids is not None and request.netuid not in client.netuids:
-        allowed = ", ".join(map(str, client.netuids)) or "none"
-        return Refusal(
-            "netuid_not_allowed",
-            f"expected netuid {allowed}, found {request.netuid}",
-            "ask the operator for a token for this subnet",
-        )
-    return None
 
 
 def _check_ceilings(desk: Desk, client: ClientView) -> Refusal | None:
@@ -191,26 +146,32 @@ def _check_ceilings(desk: Desk, client: ClientView) -> Refusal | None:
 
 
 def _check_shape(question: Accept) -> Refusal | None:
+    request = question.request
     try:
-        _read_shape(question)
-    except WeightsError as error:
+        _check_key(question.idempotency_key)
+        _check_range("netuid", request.netuid, MAX_NETUID)
+        if isinstance(request, SetWeights):
+            _check_weights(request)
+        else:
+            check_wish(request, queue=question.queue)
+    except (WeightsError, WishError) as error:
         return Refusal("invalid_request", str(error), "mend the field named and ask again")
     return None
 
 
-def _read_shape(question: Accept) -> None:
-    key, request = question.idempotency_key, question.request
+def _check_key(key: str | None) -> None:
     if key is not None and not (0 < len(key) <= MAX_IDEMPOTENCY_KEY_CHARACTERS and key.isprintable() and key.isascii()):
-        raise WeightsError(
-            f"Idempotency-Key: expected 1 to {MAX_IDEMPOTENCY_KEY_CHARACTERS} printable ASCII characters"
-        )
-    for name, value, ceiling in (
-        ("netuid", request.netuid, MAX_NETUID),
-        ("mechid", request.mechid, MAX_MECHID),
-        ("version_key", request.version_key, U64_MAX),
-    ):
-        if not 0 <= value <= ceiling:
-            raise WeightsError(f"{name}: expected 0 to {ceiling}, found {str(value)[:24]}")
+        raise WishError(f"Idempotency-Key: expected 1 to {MAX_IDEMPOTENCY_KEY_CHARACTERS} printable ASCII characters")
+
+
+def _check_range(name: str, value: int, ceiling: int) -> None:
+    if not 0 <= value <= ceiling:
+        raise WishError(f"{name}: expected 0 to {ceiling}, found {str(value)[:24]}")
+
+
+def _check_weights(request: SetWeights) -> None:
+    _check_range("mechid", request.mechid, MAX_MECHID)
+    _check_range("version_key", request.version_key, U64_MAX)
     if (request.uids is None) == (request.hotkeys is None):
         raise WeightsError("weights: expected either uids or hotkeys")
     targets = request.uids if request.uids is not None else request.hotkeys

@@ -7,6 +7,7 @@ from wallet_guard import __version__
 from wallet_guard.host.config import ConfigurationError
 from wallet_guard.host.private import check_name
 from wallet_guard.ipc.questions import (
+    CALLS,
     MAX_NAME_CHARACTERS,
     AllowPlain,
     ClientAdd,
@@ -22,8 +23,9 @@ from wallet_guard.ipc.questions import (
     StatusAsk,
     StatusView,
 )
-from wallet_guard.signer.accept import CALL, MAX_NETUID, UNAUTHORIZED
+from wallet_guard.signer.accept import MAX_NETUID
 from wallet_guard.signer.desk import Desk
+from wallet_guard.signer.grants import find_client
 from wallet_guard.signer.journal import Journal
 
 TOKEN_BYTES = 32
@@ -38,8 +40,6 @@ MAX_CLIENTS = 256
 
 MAX_NETUIDS = 256
 """Of one client: twice the subnets that there are."""
-
-KNOWN_CALLS = frozenset({CALL})
 
 DEFAULT_TOKENS = ("", "default-token", "your-token", "your-secret-api-key")
 """What the documents and code that users come from give as examples, and as defaults that ran."""
@@ -107,15 +107,26 @@ def _wrong_client(desk: Desk, question: ClientAdd) -> str:
     if desk.keys.find(question.wallet, question.hotkey) is None:
         loaded = ", ".join(f"{key.wallet}/{key.hotkey}" for key in desk.keys) or "none"
         return f"key: expected a loaded hotkey ({loaded}), found {question.wallet[:64]}/{question.hotkey[:64]}"
+    why = _wrong_grant(question)
+    if why:
+        return why
+    return _wrong_token(question.token, {digest for digest, _ in known})
+
+
+def _wrong_grant(question: ClientAdd) -> str:
     for call in question.calls:
-        if call not in KNOWN_CALLS:
-            return f"calls: expected {', '.join(sorted(KNOWN_CALLS))}, found {call[:64]!r}"
+        if call not in CALLS:
+            return f"calls: expected some of {', '.join(CALLS)}, found {call[:64]!r}"
+    if len(set(question.calls)) != len(question.calls):
+        return "calls: expected each once"
     if not 1 <= question.per_hour <= 100_000:
         return f"per_hour: expected 1 to 100000, found {question.per_hour}"
     netuids = question.netuids or ()
-    if len(netuids) > MAX_NETUIDS or any(not 0 <= netuid <= MAX_NETUID for netuid in netuids):
-        return f"netuids: expected at most {MAX_NETUIDS}, each 0 to {MAX_NETUID}"
-    return _wrong_token(question.token, {digest for digest, _ in known})
+    if any(not 0 <= netuid <= MAX_NETUID for netuid in netuids):
+        return f"netuids: expected 0 to {MAX_NETUID}"
+    if len(netuids) > MAX_NETUIDS:
+        return f"netuids: expected at most {MAX_NETUIDS}, found {len(netuids)}"
+    return ""
 
 
 def _wrong_token(token: str | None, known: set[bytes]) -> str:
@@ -155,10 +166,9 @@ def allow_plain(desk: Desk, question: AllowPlain) -> Done | Refusal:
 
 def info(desk: Desk, question: Info) -> InfoView | Refusal:
     """What the token is good for."""
-    client = desk.client_of(question.token)
-    if client is None:
-        desk.strangers += 1
-        return UNAUTHORIZED
+    client = find_client(desk, question.token)
+    if isinstance(client, Refusal):
+        return client
     key = desk.keys.find(client.wallet, client.hotkey)
     return InfoView(client, () if key is None else (key.view(),))
 

@@ -16,9 +16,7 @@ import bittensor_core
 from wallet_guard.ipc import questions as ipc
 from wallet_guard.ipc.questions import Facts
 from wallet_guard.signer.keys import Key
-from wallet_guard.signer.scale import encode_call, encode_era, encode_payload
-
-PALLET = "SubtensorModule"
+from wallet_guard.signer.scale import encode_call, encode_era, encode_payload, pallet_of
 
 DRAND_GENESIS_SECONDS = 1_692_803_367
 """Unix time of round 1 of the quicknet beacon, which has a round every three seconds (drand.love, chain 52db9ba7…).
@@ -106,8 +104,8 @@ class Runtime:
             "version_key": version_key,
         }
         if mechid:
-            return self._compose("set_mechanism_weights", {**arguments, "mecid": mechid})
-        return self._compose("set_weights", arguments)
+            return self.compose("set_mechanism_weights", {**arguments, "mecid": mechid})
+        return self.compose("set_weights", arguments)
 
     def commit_timelocked(
         self,
@@ -153,9 +151,9 @@ class Runtime:
             "commit_reveal_version": facts.commit_reveal_version,
         }
         if mechid:
-            call = self._compose("commit_timelocked_mechanism_weights", {**arguments, "mecid": mechid})
+            call = self.compose("commit_timelocked_mechanism_weights", {**arguments, "mecid": mechid})
         else:
-            call = self._compose("commit_timelocked_weights", arguments)
+            call = self.compose("commit_timelocked_weights", arguments)
         return Call(call.name, call.data, reveal_round)
 
     def sign(self, call: Call, key: Key, facts: Facts, *, nonce: int, era_blocks: int) -> Extrinsic:
@@ -202,18 +200,43 @@ class Runtime:
         birth = int(bittensor_core.era_birth(era_blocks, facts.era_block_number))
         return Extrinsic(bytes(data), _hex(digest), nonce, birth, birth + era_blocks)
 
-    def _compose(self, name: str, arguments: dict[str, Any]) -> Call:
+    def compose(self, name: str, arguments: dict[str, Any]) -> Call:
+        """One of the calls of ``scale``, as this runtime encodes it and as we do by hand.
+
+        Raises:
+            RuntimeUnusableError: this runtime has no such call, or another one of that name.
+        """
+        pallet = pallet_of(name)
         try:
-            data = bytes(self._codec.compose_call(PALLET, name, arguments))
+            data = bytes(self._codec.compose_call(pallet, name, arguments))
             meant = encode_call(name, arguments)
         except (ValueError, KeyError, OverflowError) as error:
-            raise RuntimeUnusableError(f"{PALLET}.{name}: {str(error)[:200]}") from error
+            raise RuntimeUnusableError(f"{pallet}.{name}: {str(error)[:200]}") from error
         if data != meant:
             raise RuntimeUnusableError(
-                f"{PALLET}.{name}: expected the call that was meant, found other bytes: the metadata is forged, or "
+                f"{pallet}.{name}: expected the call that was meant, found other bytes: the metadata is forged, or "
                 "newer than this signer"
             )
-        return Call(f"{PALLET}.{name}", data, None)
+        return Call(f"{pallet}.{name}", data, None)
+
+    def name_of(self, call_data: bytes) -> str:
+        """How this runtime names a call, like ``Balances.transfer_all``: for messages; "" where it cannot read it."""
+        try:
+            read = self._codec.decode_call(call_data)
+        except (ValueError, KeyError, OverflowError, RecursionError):
+            return ""
+        return f"{read['call_module']}.{read['call_function']}"
+
+    def storage_key(self, pallet: str, item: str, keys: list[Any]) -> bytes:
+        """Where a storage item lies.
+
+        Raises:
+            RuntimeUnusableError: this runtime has no such item.
+        """
+        try:
+            return bytes(self._codec.storage_key(pallet, item, keys))
+        except (ValueError, KeyError, OverflowError) as error:
+            raise RuntimeUnusableError(f"{pallet}.{item}: {str(error)[:200]}") from error
 
 
 def reveal_ms(reveal_round: int) -> int:

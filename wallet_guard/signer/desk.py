@@ -144,4 +144,5 @@ class Desk:
             block_number=intent.block_number,
             failure=intent.failure,
             trouble=self.trouble.get(intent.id, ""),
+            kind=intent.kind,
         )

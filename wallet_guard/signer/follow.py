@@ -12,9 +12,11 @@ included, a timelocked one after its reveal.
 """
 
 import dataclasses
+import json
 import logging
 
-from wallet_guard.ipc.questions import Done, Event, Failure, Pulse, Refusal, Report, State
+from wallet_guard.ipc.questions import Done, Event, Failure, Pulse, Refusal, Report, SetWeights, State
+from wallet_guard.signer.calls import read_wish, stands
 from wallet_guard.signer.desk import Desk
 from wallet_guard.signer.facts import MAX_BLOCK
 from wallet_guard.signer.journal import Intent
@@ -35,6 +37,7 @@ _FITS: dict[Event, frozenset[State]] = {
     Event.SUPERSEDED: frozenset({State.SIGNED, State.SUBMITTED}),
     Event.OUTDATED: frozenset({State.SIGNED, State.SUBMITTED}),
     Event.WEIGHTS: frozenset({State.FINALIZED}),
+    Event.VALUES: frozenset({State.FINALIZED}),
     Event.TROUBLE: frozenset({State.ACCEPTED, State.SIGNED, State.SUBMITTED, State.IN_BLOCK, State.FINALIZED}),
 }
 
@@ -153,7 +156,25 @@ def _lost(desk: Desk, intent: Intent, news: Report) -> None:
     desk.hinder(intent, str(news.event), "its signature was passed by; it is signed anew once that is certain")
 
 
+def _values(desk: Desk, intent: Intent, news: Report) -> None:
+    wish = read_wish(json.loads(intent.request))
+    if isinstance(wish, SetWeights):
+        return
+    if stands(wish, news.values or ()):
+        desk.move(intent, State.EFFECTIVE, "effective", block=news.block_number)
+        return
+    failure = Failure(
+        "not_effective",
+        f"block {intent.block_number} holds the call, but the chain shows something else than was signed",
+        "look at other sources that use this hotkey",
+        may_be_submitted=True,
+    )
+    desk.fail(intent, failure)
+
+
 def _weights(desk: Desk, intent: Intent, news: Report) -> None:
+    if intent.kind != SetWeights.kind:
+        return
     wanted = sorted(intent.weights or ())
     found = sorted((uid, value) for uid, value in news.weights or () if value)
     if found == wanted:
@@ -184,6 +205,7 @@ _HANDLERS = {
     Event.SUPERSEDED: _lost,
     Event.OUTDATED: _lost,
     Event.WEIGHTS: _weights,
+    Event.VALUES: _values,
     Event.TROUBLE: _trouble,
 }
 

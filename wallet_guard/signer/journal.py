@@ -21,11 +21,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from wallet_guard.host.config import ConfigurationError
 from wallet_guard.host.private import ensure_private_folder
-from wallet_guard.ipc.questions import FINAL_STATES, ClientView, Failure, State
+from wallet_guard.ipc.questions import FINAL_STATES, ClientView, Failure, SetWeights, State
 from wallet_guard.signed.audit import GENESIS_HASH, Record, record_hash
 
 JOURNAL_FILE = "journal.sqlite3"
@@ -56,7 +56,8 @@ CREATE TABLE clients (
     calls TEXT NOT NULL, netuids TEXT, per_hour INTEGER NOT NULL, created_ms INTEGER NOT NULL, revoked_ms INTEGER
 ) STRICT;
 CREATE TABLE intents (
-    id TEXT PRIMARY KEY, client TEXT NOT NULL, wallet TEXT NOT NULL, hotkey TEXT NOT NULL, ss58_address TEXT NOT NULL,
+    id TEXT PRIMARY KEY, kind TEXT NOT NULL, client TEXT NOT NULL, wallet TEXT NOT NULL, hotkey TEXT NOT NULL,
+    ss58_address TEXT NOT NULL,
     netuid INTEGER NOT NULL, mechid INTEGER NOT NULL, request TEXT NOT NULL, request_sha256 BLOB NOT NULL,
     idempotency_key TEXT, queue INTEGER NOT NULL, state TEXT NOT NULL, version INTEGER NOT NULL,
     accepted_ms INTEGER NOT NULL, deadline_ms INTEGER NOT NULL, not_before_ms INTEGER, not_before_block INTEGER,
@@ -71,6 +72,12 @@ CREATE INDEX intents_recent ON intents (client, accepted_ms);
 CREATE INDEX intents_slot ON intents (ss58_address, netuid, mechid, signed_ms);
 CREATE TABLE subnets (genesis TEXT NOT NULL, netuid INTEGER NOT NULL, commit_reveal INTEGER NOT NULL,
     PRIMARY KEY (genesis, netuid)) STRICT;
+CREATE TABLE tallies (client TEXT NOT NULL, call TEXT NOT NULL, hour INTEGER NOT NULL, count INTEGER NOT NULL,
+    PRIMARY KEY (client, call, hour)) STRICT, WITHOUT ROWID;
+CREATE TABLE nonces (ss58_address TEXT NOT NULL, nonce_ns INTEGER NOT NULL,
+    PRIMARY KEY (ss58_address, nonce_ns)) STRICT, WITHOUT ROWID;
+CREATE TABLE extrinsics (ss58_address TEXT NOT NULL, nonce INTEGER NOT NULL, payload_sha256 BLOB NOT NULL,
+    signature BLOB NOT NULL, dead_ms INTEGER NOT NULL, PRIMARY KEY (ss58_address, nonce)) STRICT;
 CREATE TABLE audit (
     seq INTEGER PRIMARY KEY, at_ms INTEGER NOT NULL, kind TEXT NOT NULL, client TEXT NOT NULL, body TEXT NOT NULL,
     hash BLOB NOT NULL
@@ -101,6 +108,8 @@ class Intent:
     queue: bool
     accepted_ms: int
     deadline_ms: int
+    kind: str = SetWeights.kind
+    """The wish's: ``set_weights``, ``serve_axon`` …"""
     state: State = State.ACCEPTED
     version: int = 1
     not_before_ms: int | None = None
@@ -164,6 +173,14 @@ def _from_row(row: tuple[Any, ...]) -> Intent:
     if values["weights"] is not None:
         values["weights"] = tuple((uid, value) for uid, value in json.loads(values["weights"]))
     return Intent(**values)
+
+
+class SignedExtrinsic(NamedTuple):
+    """A node's own extrinsic that was signed; its nonce is taken until ``dead_ms``."""
+
+    payload_sha256: bytes
+    signature: bytes
+    dead_ms: int
 
 
 class Journal:
@@ -298,6 +315,30 @@ class Journal:
         )
         return {nonce for (nonce,) in rows}
 
+    def nonces_given_away(self, ss58_address: str, now_ms: int) -> set[int]:
+        """Nonces of this hotkey under signatures of nodes' own extrinsics that may still be taken."""
+        query = "SELECT nonce FROM extrinsics WHERE ss58_address = ? AND dead_ms > ?"
+        return {nonce for (nonce,) in self._db.execute(query, (ss58_address, now_ms))}
+
+    def extrinsic(self, ss58_address: str, nonce: int) -> SignedExtrinsic | None:
+        """What was last signed for a node's own extrinsic of this nonce, None if nothing was."""
+        row = self._db.execute(
+            "SELECT payload_sha256, signature, dead_ms FROM extrinsics WHERE ss58_address = ? AND nonce = ?",
+            (ss58_address, nonce),
+        ).fetchone()
+        return SignedExtrinsic(*row) if row else None
+
+    def last_request_nonce(self, ss58_address: str, least_ns: int, most_ns: int) -> int | None:
+        """The highest nonce of a signed request in that range (ends included), None if there is none."""
+        query = "SELECT max(nonce_ns) FROM nonces WHERE ss58_address = ? AND nonce_ns BETWEEN ? AND ?"
+        (found,) = self._db.execute(query, (ss58_address, least_ns, most_ns)).fetchone()
+        return None if found is None else int(found)
+
+    def count_signed(self, client: str, call: str, hour: int) -> int:
+        """How many signatures this client got for this call in that hour of the clock (intents are counted apart)."""
+        query = "SELECT coalesce(sum(count), 0) FROM tallies WHERE client = ? AND call = ? AND hour = ?"
+        return self._number(query, client, call, hour)
+
     def lowest_nonce(self, ss58_address: str) -> int:
         """One above the highest nonce of this hotkey that we know to be final; 0 if none."""
         return self._number(
@@ -307,9 +348,9 @@ class Journal:
         )
 
     def last_signed(self, ss58_address: str, netuid: int, mechid: int) -> Intent | None:
-        """The newest intent of this slot whose signature was or may be taken; None if there is none."""
+        """The newest weights of this slot whose signature was or may be taken; None if there are none."""
         return self._one(
-            "WHERE ss58_address = ? AND netuid = ? AND mechid = ? AND signed_ms IS NOT NULL "
+            "WHERE ss58_address = ? AND netuid = ? AND mechid = ? AND kind = 'set_weights' AND signed_ms IS NOT NULL "
             "AND state NOT IN ('accepted', 'failed', 'expired') ORDER BY signed_ms DESC LIMIT 1",
             ss58_address,
             netuid,
@@ -412,6 +453,25 @@ class Writer:
         """Its token is nothing from now on."""
         self._journal.forget_clients()
         self._journal.execute("UPDATE clients SET revoked_ms = ? WHERE name = ?", at_ms, name)
+
+    def count_signed(self, client: str, call: str, hour: int) -> None:
+        """One more signature for this client in this hour; hours long past are forgotten."""
+        self._journal.execute("DELETE FROM tallies WHERE hour < ?", hour - 1)
+        self._journal.execute(
+            "INSERT INTO tallies VALUES (?, ?, ?, 1) ON CONFLICT (client, call, hour) DO UPDATE SET count = count + 1",
+            *(client, call, hour),
+        )
+
+    def take_request_nonce(self, ss58_address: str, nonce_ns: int, forget_before_ns: int) -> bool:
+        """Marks the nonce as used; False if it was before. Those that no window lets in any more are forgotten."""
+        self._journal.execute(
+            "DELETE FROM nonces WHERE ss58_address = ? AND nonce_ns < ?", ss58_address, forget_before_ns
+        )
+        return self._journal.execute("INSERT OR IGNORE INTO nonces VALUES (?, ?)", ss58_address, nonce_ns) == 1
+
+    def add_extrinsic(self, ss58_address: str, nonce: int, signed: SignedExtrinsic) -> None:
+        """A node's own extrinsic, in the place of a dead one of the same nonce."""
+        self._journal.execute("INSERT OR REPLACE INTO extrinsics VALUES (?, ?, ?, ?, ?)", ss58_address, nonce, *signed)
 
     def set_meta(self, key: str, value: str) -> None:
         """Remembers a single value."""

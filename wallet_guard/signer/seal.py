@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from wallet_guard.ipc import questions as ipc
 from wallet_guard.ipc.questions import Done, Facts, Failure, Refusal, Seal, SetWeights, State, Task
-from wallet_guard.ipc.records import from_json
+from wallet_guard.signer.calls import PlainCall, call_of, read_wish
 from wallet_guard.signer.compose import Call, Runtime, RuntimeUnusableError, TimelockError, reveal_ms
 from wallet_guard.signer.desk import GENESIS_META, MAX_RUNTIMES, Desk
 from wallet_guard.signer.facts import FactsError, Known, check_facts
@@ -55,6 +55,8 @@ def learn_runtime(desk: Desk, said: ipc.Runtime) -> Done | Refusal:
     while len(runtimes) > MAX_RUNTIMES:
         runtimes.popitem(last=False)
     log.info(f"runtime {said.spec_name} {said.spec_version} in use, metadata sha256 {runtime.metadata_sha256}")
+    # What is read back is named by storage keys, which want a runtime.
+    desk.on_work()
     return Done()
 
 
@@ -124,22 +126,31 @@ class _Sealing:
             return desk.fail(
                 intent, _failure("expired", "the deadline passed before it could be signed"), State.EXPIRED
             )
-        request = from_json(SetWeights, json.loads(intent.request))
+        wish = read_wish(json.loads(intent.request))
         try:
             self._check_client()
-            uids = self._check_place(request)
-            waiting = self._check_interval()
-            if waiting is not None:
-                return waiting
-            kept, values = self._conform(request, uids)
-            call = self._compose(request, kept, values)
-            return self._sign(call, kept, values)
+            call = self._compose_weights(wish) if isinstance(wish, SetWeights) else self._compose_plain(wish)
         except _RefusedError as error:
             return desk.fail(intent, error.failure)
         except TimelockError as error:
             return desk.hinder(intent, "facts_refused", str(error), retry_seconds=RETRY_SECONDS)
         except RuntimeUnusableError as error:
             return desk.hinder(intent, "runtime_refused", str(error), retry_seconds=RETRY_SECONDS)
+        return call if isinstance(call, Refusal) else self._sign(call)
+
+    def _compose_plain(self, wish: PlainCall) -> Call:
+        self._check_registered(wish.netuid)
+        return self.runtime.compose(*call_of(wish))
+
+    def _compose_weights(self, request: SetWeights) -> Call | Refusal:
+        uids = self._check_place(request)
+        waiting = self._check_interval()
+        if waiting is not None:
+            return waiting
+        kept, values = self._conform(request, uids)
+        call = self._compose(request, kept, values)
+        self.intent.weights, self.intent.rate_limit = tuple(zip(kept, values, strict=True)), self.facts.rate_limit
+        return call
 
     def _check_client(self) -> None:
         """The token may have been revoked since."""
@@ -149,6 +160,14 @@ class _Sealing:
                 return
         raise _RefusedError("unauthorized", f"client {name} was revoked before this was signed")
 
+    def _check_registered(self, netuid: int) -> None:
+        if self.facts.uid is None:
+            raise _RefusedError(
+                "not_registered",
+                f"hotkey {self.key.ss58_address} is not registered on subnet {netuid}",
+                "register it (btcli subnet register), or check netuid and network",
+            )
+
     def _check_place(self, request: SetWeights) -> tuple[int, ...]:
         facts, netuid = self.facts, request.netuid
         last = max(facts.mechanisms, 1) - 1
@@ -157,12 +176,7 @@ class _Sealing:
                 "unknown_mechanism",
                 f"mechid: expected 0 to {last} on subnet {netuid}, found {request.mechid}",
             )
-        if facts.uid is None:
-            raise _RefusedError(
-                "not_registered",
-                f"hotkey {self.key.ss58_address} is not registered on subnet {netuid}",
-                "register it (btcli subnet register), or check netuid and network",
-            )
+        self._check_registered(netuid)
         if request.version_key < facts.weights_version_key:
             raise _RefusedError(
                 "version_key_too_low",
@@ -267,14 +281,13 @@ class _Sealing:
         if not 0 < ahead_ms <= longest:
             raise TimelockError(f"reveal round: expected in 0 to {longest / 1000:.0f} s, found {ahead_ms / 1000:.0f} s")
 
-    def _sign(self, call: Call, kept: list[int], values: list[int]) -> Task | Refusal:
+    def _sign(self, call: Call) -> Task | Refusal:
         desk, intent, facts = self.desk, self.intent, self.facts
         nonce = self._nonce()
         era_blocks = desk.config.signer.era_blocks
         extrinsic = self.runtime.sign(call, self.key, facts, nonce=nonce, era_blocks=era_blocks)
         now = desk.now_ms()
-        intent.call, intent.weights = call.name, tuple(zip(kept, values, strict=True))
-        intent.uid, intent.rate_limit, intent.nonce = facts.uid, facts.rate_limit, nonce
+        intent.call, intent.uid, intent.nonce = call.name, facts.uid, nonce
         intent.extrinsic, intent.extrinsic_hash = extrinsic.data, extrinsic.hash
         intent.era_birth, intent.era_death = extrinsic.era_birth, extrinsic.era_death
         intent.signed_ms, intent.lost, intent.attempt = now, False, intent.attempt + 1
@@ -284,7 +297,9 @@ class _Sealing:
             grace = (facts.tempo + REVEAL_GRACE_BLOCKS) * desk.block_ms
             intent.reveal_by_ms = reveal_ms(call.reveal_round) + int(grace)
         with desk.journal.transaction() as writer:
-            writer.set_commit_reveal(desk.genesis, intent.netuid, facts.commit_reveal)
+            if intent.kind == SetWeights.kind:
+                # Another call must not wipe out that commit-reveal was on: the operator confirms that it is off.
+                writer.set_commit_reveal(desk.genesis, intent.netuid, facts.commit_reveal)
             desk.move_within(
                 writer,
                 intent,
@@ -312,7 +327,9 @@ class _Sealing:
         kept = self.intent.nonce if self.intent.keep_nonce else None
         if kept is not None and kept >= self.facts.finalized_nonce:
             return kept
-        taken = self.desk.journal.nonces_in_flight(self.intent.ss58_address, self.intent.id)
+        journal, address = self.desk.journal, self.intent.ss58_address
+        taken = journal.nonces_in_flight(address, self.intent.id)
+        taken |= journal.nonces_given_away(address, self.desk.now_ms())
         nonce = self.facts.nonce
         while nonce in taken:
             nonce += 1

@@ -3,8 +3,8 @@
 import json
 
 from wallet_guard.ipc.questions import Action, SetWeights, State, Task, Work
-from wallet_guard.ipc.records import from_json
-from wallet_guard.signer.compose import reveal_ms
+from wallet_guard.signer.calls import read_wish, stands_of
+from wallet_guard.signer.compose import RuntimeUnusableError, reveal_ms
 from wallet_guard.signer.desk import Desk
 from wallet_guard.signer.journal import Intent
 
@@ -51,8 +51,14 @@ def task_of(desk: Desk, intent: Intent) -> Task | None:
     if action is None or desk.now_ms() < due_ms(desk, intent):
         return None
     hotkeys: tuple[str, ...] = ()
-    if action is Action.FACTS:
-        hotkeys = from_json(SetWeights, json.loads(intent.request)).hotkeys or ()
+    storage_keys: tuple[bytes, ...] = ()
+    wish = read_wish(json.loads(intent.request))
+    if isinstance(wish, SetWeights):
+        hotkeys = (wish.hotkeys or ()) if action is Action.FACTS else ()
+    elif action is Action.READ_BACK:
+        storage_keys = _storage_keys(desk, intent)
+        if not storage_keys:
+            return None
     timelocked = action is Action.READ_BACK and intent.reveal_round is not None
     return Task(
         intent=intent.id,
@@ -62,6 +68,7 @@ def task_of(desk: Desk, intent: Intent) -> Task | None:
         netuid=intent.netuid,
         mechid=intent.mechid,
         hotkeys=hotkeys,
+        storage_keys=storage_keys,
         not_before_block=intent.not_before_block,
         extrinsic=intent.extrinsic if action in (Action.SUBMIT, Action.FOLLOW) else None,
         extrinsic_hash=intent.extrinsic_hash,
@@ -74,6 +81,21 @@ def task_of(desk: Desk, intent: Intent) -> Task | None:
         block_number=intent.block_number,
         reveal_round=intent.reveal_round,
     )
+
+
+def _storage_keys(desk: Desk, intent: Intent) -> tuple[bytes, ...]:
+    """Where the effect of a call other than weights shows; () while no runtime is known that can say it."""
+    wish = read_wish(json.loads(intent.request))
+    assert not isinstance(wish, SetWeights)
+    for runtime in reversed(desk.chain.runtimes.values()):
+        try:
+            return tuple(
+                runtime.storage_key(stand.pallet, stand.item, [intent.netuid, intent.ss58_address])
+                for stand in stands_of(wish)
+            )
+        except RuntimeUnusableError:
+            continue
+    return ()
 
 
 def due_ms(desk: Desk, intent: Intent) -> int:
