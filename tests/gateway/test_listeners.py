@@ -1,6 +1,7 @@
 """Addresses, and the doors that are opened for clients."""
 
 import contextlib
+import fcntl
 import os
 import socket
 import stat
@@ -11,8 +12,9 @@ from wallet_guard.gateway.listeners import open_listeners, parse_address, shown_
 from wallet_guard.host.config import ConfigurationError, parse_config
 
 
-def config_of(folder, *tcp):
-    table = {"run": str(folder), "signer": {"state": "x"}, "gateway": {"tcp": list(tcp)}, "chain": {"network": "local"}}
+def config_of(folder, *tcp, **gateway):
+    gateway = {"tcp": list(tcp), **gateway}
+    table = {"run": str(folder), "signer": {"state": "x"}, "gateway": gateway, "chain": {"network": "local"}}
     return parse_config(table, "file.toml")
 
 
@@ -60,9 +62,54 @@ def test_refuses_what_is_no_address_with_a_port(text):
         parse_address(text, "here")
 
 
-def test_warns_of_an_address_that_is_not_loopback(caplog):
-    assert parse_address("10.0.0.1:8000", "here") == ("10.0.0.1", 8000)
-    assert "10.0.0.1:8000 is no loopback address" in caplog.text
+@pytest.mark.parametrize("address", ["0.0.0.0:0", "10.0.0.1:8000", "[::]:0", "[::ffff:127.0.0.1]:0"])
+def test_refuses_tokens_in_clear_beyond_this_host(tmp_path, address):
+    with pytest.raises(ConfigurationError, match=r"is no loopback address: expected \[gateway\] tls_certificate"):
+        open_listeners(config_of(tmp_path, address), {}, os.getpid())
+
+
+def test_takes_tokens_in_clear_where_it_is_told_so_in_so_many_words(tmp_path, opened):
+    config = config_of(tmp_path, "0.0.0.0:0", tokens_in_clear=True)
+    assert len(opened(open_listeners(config, {}, os.getpid()))) == 2
+
+
+def refused_or_taken(config, *listeners):
+    """What a child makes of these, inherited under one name as sd_listen_fds(3) has it: how many, or "refused"."""
+    told, tell = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        for fd, listener in enumerate(listeners, 3):
+            os.dup2(listener.fileno(), fd)
+        names = ":".join(["http-tcp"] * len(listeners))
+        try:
+            taken = open_listeners(config, {"LISTEN_FDS": str(len(listeners)), "LISTEN_FDNAMES": names}, os.getpid())
+            os.write(tell, b"%d" % len(taken))
+        except ConfigurationError:
+            os.write(tell, b"refused")
+        finally:
+            os._exit(0)
+    os.close(tell)
+    os.waitpid(pid, 0)
+    with open(told, encoding="ascii") as answer:
+        return answer.read()
+
+
+def high_sockets(opened, *hosts):
+    """Listening sockets with descriptors that are out of the way of 3, 4, …"""
+    made = []
+    for host in hosts:
+        with socket.create_server((host, 0)) as listener:
+            made.append(socket.socket(fileno=fcntl.fcntl(listener.fileno(), fcntl.F_DUPFD_CLOEXEC, 100)))
+    return opened(made)
+
+
+@pytest.mark.parametrize(("host", "said"), [("0.0.0.0", "refused"), ("127.0.0.1", "1")])
+def test_refuses_an_inherited_address_in_clear_beyond_this_host(tmp_path, opened, host, said):
+    assert refused_or_taken(config_of(tmp_path), *high_sockets(opened, host)) == said
+
+
+def test_takes_every_socket_of_a_unit_that_has_several(tmp_path, opened):
+    assert refused_or_taken(config_of(tmp_path), *high_sockets(opened, "127.0.0.1", "127.0.0.1")) == "2"
 
 
 def test_opens_a_socket_for_owner_and_group_and_tcp(tmp_path, opened):

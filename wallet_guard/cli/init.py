@@ -44,9 +44,16 @@ network = {network}
 block_time_seconds = {block_time}
 
 [gateway]
-# Clients: a Unix socket (mode 0660) and TCP. Any address that is not loopback carries tokens in clear.
+# Clients: a Unix socket (mode 0660) and TCP. An address that is not loopback wants TLS.
 #unix = {client_socket}
 tcp = {tcp}
+# PEM files; with them every TCP address speaks TLS.
+#tls_certificate = "/path/to/certificate.pem"
+#tls_key = "/path/to/key.pem"
+# Issuers of the certificates that clients must show.
+#tls_client_ca = "/path/to/authorities.pem"
+# Let tokens travel readable beyond this host: only inside a tunnel.
+#tokens_in_clear = false
 """
 
 

@@ -10,12 +10,13 @@ import logging
 import os
 import signal
 import socket
+import ssl
 import sys
 from collections.abc import Mapping
 from typing import Any
 
 from wallet_guard.gateway.body import MAX_BODY_BYTES
-from wallet_guard.gateway.listeners import open_listeners, shown_address
+from wallet_guard.gateway.listeners import open_listeners, shown_address, tls_context
 from wallet_guard.gateway.routes import KNOWN_DEFAULT_TOKENS, Desk, respond_unrouted
 from wallet_guard.gateway.submission import ACCEPT_SECONDS, GOAL_SECONDS, Submissions
 from wallet_guard.gateway.waits import MAX_WAITS, Waits
@@ -66,8 +67,10 @@ def check_environment(environment: Mapping[str, str]) -> None:
         )
 
 
-async def serve(signer_socket: str, listeners: list[socket.socket], environment: Mapping[str, str]) -> None:
-    """Answers clients until SIGTERM or SIGINT; closes the listeners."""
+async def serve(
+    signer_socket: str, listeners: list[socket.socket], tls: ssl.SSLContext | None, environment: Mapping[str, str]
+) -> None:
+    """Answers clients until SIGTERM or SIGINT, over TCP by ``tls`` where it is given; closes the listeners."""
     waits = Waits()
 
     def take_event(name: str, body: Any) -> None:
@@ -83,7 +86,7 @@ async def serve(signer_socket: str, listeners: list[socket.socket], environment:
     submissions = Submissions(asker, waits)
     server = Server(Desk(asker, submissions).routes(), limits=LIMITS, on_error=respond_unrouted)
     for listener in listeners:
-        await server.listen_socket(listener)
+        await server.listen_socket(listener, None if listener.family == socket.AF_UNIX else tls)
     loop = asyncio.get_running_loop()
     asking = loop.create_task(asker.run())
     # Stopping begins where asking ends: by a signal, or by a bug in it, which then ends the process.
@@ -113,11 +116,12 @@ def main(arguments: list[str]) -> int:
     try:
         config = load_config(chosen.config)
         check_environment(os.environ)
+        tls = tls_context(config)
         listeners = open_listeners(config, os.environ, os.getpid())
     except ConfigurationError as error:
         log.critical(str(error))
         return 78
-    asyncio.run(serve(config.socket("gateway"), listeners, os.environ))
+    asyncio.run(serve(config.socket("gateway"), listeners, tls, os.environ))
     return 0
 
 

@@ -1,14 +1,18 @@
-"""Where clients come in: the Unix socket, TCP addresses, or what the service manager opened for us."""
+"""Where clients come in: the Unix socket, TCP addresses, or what the service manager opened for us.
+
+A token never travels in clear beyond this host, unless the operator says so in so many words.
+"""
 
 import ipaddress
-import logging
 import socket
+import ssl
 from collections.abc import Mapping
+from pathlib import Path
 
 from wallet_guard.host.config import Config, ConfigurationError
+from wallet_guard.host.private import read_private
 from wallet_guard.host.sockets import BACKLOG, inherited_sockets, listen_unix
-
-log = logging.getLogger(__name__)
+from wallet_guard.net.tls import server_context
 
 SOCKET_MODE = 0o660
 """Owner and group: the group is who may ask; the token is what they may."""
@@ -21,16 +25,19 @@ def open_listeners(config: Config, environment: Mapping[str, str], pid: int) -> 
     """Listening sockets: the inherited ones if there are any, else those of the configuration.
 
     Raises:
-        ConfigurationError: an address is none, or cannot be had.
+        ConfigurationError: an address is none, cannot be had, or would carry tokens in clear beyond this host.
     """
     passed = inherited_sockets(environment, pid)
     inherited = [opened for name, opened in passed.items() if name.startswith(INHERITED_PREFIX)]
     if inherited:
+        for listener in inherited:
+            if listener.family != socket.AF_UNIX:
+                _check_clear(listener.getsockname()[0], "a socket of the service manager", config)
         return inherited
     opened: list[socket.socket] = []
     try:
         opened.append(listen_unix(config.client_socket, SOCKET_MODE))
-        opened += [_listen_tcp(address, f"{config.path}: [gateway] tcp") for address in config.gateway.tcp]
+        opened += [_listen_tcp(address, config) for address in config.gateway.tcp]
     except BaseException:
         for listener in opened:
             listener.close()
@@ -53,9 +60,24 @@ def parse_address(text: str, where: str) -> tuple[str, int]:
         number = -1
     if not 0 <= number <= 65535 or (":" in bare) != (bare != host):
         raise ConfigurationError(f"{where}: expected address:port such as 127.0.0.1:8000, found {text!r}")
-    if not address.is_loopback:
-        log.warning(f"{where}: {text} is no loopback address; tokens travel in clear, so only behind a tunnel")
-    return bare, number
+    return str(address), number
+
+
+def tls_context(config: Config) -> ssl.SSLContext | None:
+    """What the TCP listeners speak TLS with; None where none is configured.
+
+    Raises:
+        ConfigurationError: a file cannot be read, does not fit the others, or the key is open to others.
+    """
+    gateway, where = config.gateway, f"{config.path}: [gateway] tls"
+    if not gateway.tls_certificate:
+        return None
+    key = Path(gateway.tls_key)
+    read_private(key.parent, key.name)
+    try:
+        return server_context(gateway.tls_certificate, gateway.tls_key, gateway.tls_client_ca or None)
+    except OSError as error:
+        raise ConfigurationError(f"{where}: expected PEM files that fit each other: {error}") from error
 
 
 def shown_address(listener: socket.socket) -> str:
@@ -66,8 +88,19 @@ def shown_address(listener: socket.socket) -> str:
     return f"[{name[0]}]:{name[1]}" if listener.family == socket.AF_INET6 else f"{name[0]}:{name[1]}"
 
 
-def _listen_tcp(text: str, where: str) -> socket.socket:
+def _check_clear(host: str, where: str, config: Config) -> None:
+    gateway = config.gateway
+    if not (gateway.tls_certificate or gateway.tokens_in_clear or ipaddress.ip_address(host).is_loopback):
+        raise ConfigurationError(
+            f"{where}: {host} is no loopback address: expected [gateway] tls_certificate and tls_key, found none; "
+            "tokens would travel in clear (inside a tunnel, tokens_in_clear = true accepts that)"
+        )
+
+
+def _listen_tcp(text: str, config: Config) -> socket.socket:
+    where = f"{config.path}: [gateway] tcp"
     host, port = parse_address(text, where)
+    _check_clear(host, where, config)
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         return socket.create_server((host, port), family=family, backlog=BACKLOG)

@@ -58,6 +58,9 @@ class SignerConfig:
     max_shift: float = 0.5
     """How far the subnet's limits may move weights from the request: half the L1 distance of shares."""
 
+    session_seconds: int = 3600
+    """The longest lifetime of a session certificate, 60 to 86400: there is no revocation but time."""
+
 
 @dataclass(frozen=True, slots=True)
 class ChainConfig:
@@ -84,10 +87,15 @@ class GatewayConfig:
     unix: str = ""
     """Path of the client socket (mode 0660); "" is gateway.sock in the run folder."""
     tcp: tuple[str, ...] = ("127.0.0.1:8000",)
-    """Addresses, host:port.
-
-    One that is not loopback carries tokens in clear: name it here only behind a tunnel.
-    """
+    """Addresses, host:port. One that is not loopback wants TLS."""
+    tls_certificate: str = ""
+    """PEM file of the certificate chain; with it every TCP address speaks TLS, "" is none."""
+    tls_key: str = ""
+    """PEM file of its private key, mode 0600 or 0400."""
+    tls_client_ca: str = ""
+    """PEM file of the issuers that clients' certificates must have (mutual TLS); "" asks for none."""
+    tokens_in_clear: bool = False
+    """Accept that tokens travel readable beyond this host: inside a tunnel that does what TLS would."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +127,7 @@ def load_config(path: str | Path) -> Config:
             range.
     """
     try:
-        text = Path(path).read_text()
+        text = Path(path).read_text(encoding="utf-8")
     except OSError as error:
         raise ConfigurationError(f"{path}: cannot be read: {error.strerror}; 'wallet-guard init' writes one") from error
     except UnicodeDecodeError as error:
@@ -143,6 +151,7 @@ def parse_config(table: dict[str, Any], path: str) -> Config:
         raise ConfigurationError(f"{path}: run: expected the path of a folder, found {run!r}")
     config = Config(path=path, run=_expand(run), **read)
     _check_signer(config)
+    _check_gateway(config)
     return dataclasses.replace(config, chain=_checked_chain(config.chain, path))
 
 
@@ -174,7 +183,10 @@ def _value(hint: Any, value: Any, where: str) -> Any:
             raise ConfigurationError(f"{where}: expected a list of strings, found {value!r}")
         return tuple(value)
     if hint is float and type(value) is int:
-        return float(value)
+        try:
+            return float(value)
+        except OverflowError as error:
+            raise ConfigurationError(f"{where}: expected a number below 1.8e308, found a larger one") from error
     if type(value) is not hint:
         names = {str: "a string", int: "a whole number", float: "a number", bool: "true or false"}
         raise ConfigurationError(f"{where}: expected {names[hint]}, found {value!r}")
@@ -189,8 +201,18 @@ def _check_signer(config: Config) -> None:
         )
     if not 1 <= signer.deadline_seconds <= 86_400:
         raise ConfigurationError(f"{where} deadline_seconds: expected 1 to 86400, found {signer.deadline_seconds:g}")
+    if not 60 <= signer.session_seconds <= 86_400:
+        raise ConfigurationError(f"{where} session_seconds: expected 60 to 86400, found {signer.session_seconds}")
     if not 0 <= signer.max_shift <= 1:
         raise ConfigurationError(f"{where} max_shift: expected 0 to 1, found {signer.max_shift:g}")
+
+
+def _check_gateway(config: Config) -> None:
+    gateway, where = config.gateway, f"{config.path}: [gateway]"
+    if bool(gateway.tls_certificate) != bool(gateway.tls_key):
+        raise ConfigurationError(f"{where} tls_certificate and tls_key: expected both or none, found one")
+    if gateway.tls_client_ca and not gateway.tls_certificate:
+        raise ConfigurationError(f"{where} tls_client_ca: expected tls_certificate and tls_key with it, found none")
 
 
 def _checked_chain(chain: ChainConfig, path: str) -> ChainConfig:
@@ -202,15 +224,16 @@ def _checked_chain(chain: ChainConfig, path: str) -> ChainConfig:
     for endpoint in chain.endpoints:
         if not endpoint.startswith(("ws://", "wss://")):
             raise ConfigurationError(f"{where} endpoints: expected ws:// or wss:// URLs, found {endpoint!r}")
-    if chain.genesis and not _is_hash(chain.genesis.removeprefix("0x")):
+    if chain.genesis and not (chain.genesis.startswith("0x") and _is_hash(chain.genesis[2:])):
         raise ConfigurationError(f"{where} genesis: expected 0x and 64 hex digits, found {chain.genesis!r}")
     if not 0.05 <= chain.block_time_seconds <= 120:
         raise ConfigurationError(
             f"{where} block_time_seconds: expected 0.05 to 120, found {chain.block_time_seconds:g}"
         )
     for digest in chain.metadata_sha256:
-        if not _is_hash(digest):
-            raise ConfigurationError(f"{where} metadata_sha256: expected 64 hex digits, found {digest!r}")
+        # Lower case: it is compared with what hashlib writes.
+        if not _is_hash(digest) or digest != digest.lower():
+            raise ConfigurationError(f"{where} metadata_sha256: expected 64 lower-case hex digits, found {digest!r}")
     if not chain.metadata_digest and not (chain.genesis and chain.metadata_sha256):
         raise ConfigurationError(
             f"{where} metadata_digest: expected genesis and metadata_sha256 to be pinned where it is off: "

@@ -8,6 +8,7 @@ import contextlib
 import os
 import socket
 import stat
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -22,6 +23,8 @@ BACKLOG = 128
 def inherited_sockets(environment: Mapping[str, str], pid: int) -> dict[str, socket.socket]:
     """The sockets that were passed to this process, by their LISTEN_FDNAMES; empty if none were.
 
+    Of several with one name (a ``.socket`` unit with several ``ListenStream=``) the second is ``name-2``, and so on.
+
     Raises:
         ConfigurationError: the variables contradict each other.
     """
@@ -34,10 +37,16 @@ def inherited_sockets(environment: Mapping[str, str], pid: int) -> dict[str, soc
     names = environment.get("LISTEN_FDNAMES", "").split(":")
     if len(names) != count:
         raise ConfigurationError(f"LISTEN_FDNAMES: expected {count} names, found {len(names)}")
-    sockets = {}
+    sockets: dict[str, socket.socket] = {}
+    seen: Counter[str] = Counter()
     for fd, name in enumerate(names, FIRST_FD):
-        os.set_inheritable(fd, False)
-        sockets[name.removesuffix(".socket")] = socket.socket(fileno=fd)
+        bare = name.removesuffix(".socket")
+        seen[bare] += 1
+        try:
+            os.set_inheritable(fd, False)
+            sockets[bare if seen[bare] == 1 else f"{bare}-{seen[bare]}"] = socket.socket(fileno=fd)
+        except OSError as error:
+            raise ConfigurationError(f"LISTEN_FDS: expected a socket as descriptor {fd}: {error.strerror}") from error
     return sockets
 
 
