@@ -100,6 +100,18 @@ def test_a_runtime_that_the_signer_refuses_is_told_as_trouble(chain: Any, signer
     assert [(report.event, report.code) for report in signer.reports] == [(Event.TROUBLE, "runtime_refused")]
 
 
+@pytest.mark.parametrize("code", ["runtime_refused", "wrong_genesis"])
+def test_a_runtime_that_the_signer_will_not_seal_by_ends_the_link(chain: Any, signer: Any, kit: Any, code: str) -> None:
+    signer.answers["seal"] = [Refusal(code, "expected the call that was meant, found other bytes")]
+
+    async def body(link: Any) -> None:
+        with pytest.raises(RefusedError):
+            await seal(Office(kit.endpoints(link), signer, lambda: 0), kit.task(Action.FACTS))
+        assert link.broken
+
+    beside(chain, kit, body)
+
+
 def test_does_not_ask_to_seal_before_the_block_it_may(chain: Any, signer: Any, kit: Any) -> None:
     signer.answers["seal"] = [kit.task(Action.SUBMIT)]
 

@@ -100,6 +100,21 @@ def test_a_refusal_of_fresh_bytes_ends_it(stage: Any, signer: Any, chain: Any) -
     assert signer.reports[0].code == "RateLimitExceeded"
 
 
+@pytest.mark.parametrize(("data", "ends"), [("Transaction has a bad signature", True), ("Custom error: 6", False)])
+def test_a_refused_signature_ends_the_link_that_told_of_the_runtime(
+    stage: Any, signer: Any, chain: Any, data: str, ends: bool
+) -> None:
+    chain.answers["author_submitExtrinsic"] = [NodeError(1010, "Invalid Transaction", data)]
+
+    async def run() -> None:
+        async with stage(fresh=True) as on:
+            assert on.done
+            assert on.link.broken is ends
+
+    asyncio.run(run())
+    assert signer.events == [Event.REJECTED]
+
+
 def test_a_refusal_of_bytes_that_may_have_been_sent_before_is_only_trouble(stage: Any, signer: Any, chain: Any) -> None:
     chain.answers["author_submitExtrinsic"] = [NodeError(1010, "Invalid Transaction", "Custom error: 6")]
 

@@ -9,7 +9,7 @@ from wallet_guard.chain.endpoints import Endpoints
 from wallet_guard.chain.errors import Unavailable
 from wallet_guard.chain.link import Link, Runtime
 from wallet_guard.ipc.asker import Asker, RefusedError
-from wallet_guard.ipc.questions import Event, Facts, Report, Seal, Task
+from wallet_guard.ipc.questions import Event, Facts, Refusal, Report, Seal, Task
 
 log = logging.getLogger(__name__)
 
@@ -24,6 +24,9 @@ TROUBLE_SECONDS = 30.0
 
 CONCURRENT_READS = 64
 """Intents whose facts are gathered at once: a burst at an epoch's end must not look like an attack to the endpoint."""
+
+_LIES = {"wrong_genesis": "wrong chain", "runtime_refused": "unusable runtime"}
+"""What the signer refuses about an endpoint, not about an intent."""
 
 
 class Office:
@@ -48,17 +51,20 @@ class Office:
                 await self.trouble(task, "unavailable", f"the chain cannot be reached: {error}")
 
     async def tell_runtime(self, link: Link, runtime: Runtime) -> None:
-        """Gives the signer a runtime. A link whose genesis the signer does not know as its own is ended."""
+        """Gives the signer a runtime. A link whose genesis or runtime it refuses is ended."""
         try:
             await self._asker.ask(link.runtime_question(runtime), seconds=SIGNER_SECONDS)
         except RefusedError as error:
-            if error.refusal.code == "wrong_genesis":
-                link.fail(f"wrong chain: {error.refusal.message}")
+            _end_liar(link, error.refusal)
             raise
 
-    async def seal(self, task: Task, facts: Facts) -> Task:
-        """The task that follows from sealing."""
-        return cast("Task", await self._asker.ask(Seal(task.intent, facts), seconds=SIGNER_SECONDS))
+    async def seal(self, link: Link, task: Task, facts: Facts) -> Task:
+        """The task that follows from sealing. A link whose runtime composes something else is ended."""
+        try:
+            return cast("Task", await self._asker.ask(Seal(task.intent, facts), seconds=SIGNER_SECONDS))
+        except RefusedError as error:
+            _end_liar(link, error.refusal)
+            raise
 
     async def report(self, report: Report) -> None:
         """Tells the signer, and waits until it has written it down."""
@@ -79,3 +85,9 @@ class Office:
     def forget(self, intent: str) -> None:
         """The intent is no longer worked on."""
         self._troubles.pop(intent, None)
+
+
+def _end_liar(link: Link, refusal: Refusal) -> None:
+    # Metadata is asked for once per link: only another link, to this or the next endpoint, can have better.
+    if refusal.code in _LIES:
+        link.fail(f"{_LIES[refusal.code]}: {refusal.message}")

@@ -17,6 +17,9 @@ ALREADY_IMPORTED = 1013
 PRIORITY_TOO_LOW = 1014
 IMMEDIATELY_DROPPED = 1016
 
+BAD_PROOF = "BadProof"
+"""The name of a refused signature: the runtime, its metadata or its genesis is not the one signed for."""
+
 CUSTOM_ERRORS = {
     0: "ColdkeyInSwapSchedule",
     1: "StakeAmountTooLow",
@@ -88,7 +91,7 @@ _BY_TEXT = (
     ("exhaust the resources", "ExhaustsResources", _UNSETTLED),
     ("block limits", "ExhaustsResources", _UNSETTLED),
     ("priority is too low", "PriorityTooLow", _UNSETTLED),
-    ("bad signature", "BadProof", _REFUSED),  # the runtime or its metadata is not the one signed for
+    ("bad signature", BAD_PROOF, _REFUSED),
     ("inability to pay", "Payment", _REFUSED),
     ("call is not expected", "Call", _REFUSED),
     ("invalid signing address", "BadSigner", _REFUSED),

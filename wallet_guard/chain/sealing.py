@@ -70,7 +70,7 @@ async def seal(office: Office, task: Task) -> Task:
 
 async def _sealed(office: Office, link: Link, runtime: Runtime, task: Task, facts: Facts) -> Task:
     try:
-        return await office.seal(task, facts)
+        return await office.seal(link, task, facts)
     except RefusedError as error:
         if error.refusal.code != "runtime_unknown":
             raise
@@ -79,4 +79,4 @@ async def _sealed(office: Office, link: Link, runtime: Runtime, task: Task, fact
     except RefusedError as error:
         await office.trouble(task, error.refusal.code, error.refusal.message)
         raise
-    return await office.seal(task, facts)
+    return await office.seal(link, task, facts)

@@ -23,7 +23,7 @@ from wallet_guard.chain.errors import NodeError, Unavailable
 from wallet_guard.chain.heads import Header
 from wallet_guard.chain.link import Link
 from wallet_guard.chain.office import Office
-from wallet_guard.chain.pool_errors import Meaning, Verdict, judge
+from wallet_guard.chain.pool_errors import BAD_PROOF, Meaning, Verdict, judge
 from wallet_guard.chain.ports import DispatchFailure
 from wallet_guard.ipc.questions import Event, Report, Task
 
@@ -118,7 +118,7 @@ class Submission:
         except NodeError as error:
             verdict = judge(error)
             if verdict.meaning is not Meaning.HELD:
-                return await self._refused(verdict, first=first)
+                return await self._refused(link, verdict, first=first)
         else:
             if self._accepted:
                 log.warning(f"intent {self._task.intent}: the pool had lost the extrinsic and took it again")
@@ -127,9 +127,12 @@ class Submission:
             await self._report(Event.SUBMITTED)
         return False
 
-    async def _refused(self, verdict: Verdict, *, first: bool) -> bool:
+    async def _refused(self, link: Link, verdict: Verdict, *, first: bool) -> bool:
         if first and verdict.meaning is Meaning.REFUSED:
             await self._report(Event.REJECTED, failure=DispatchFailure(verdict.name, verdict.message))
+            if verdict.name == BAD_PROOF:
+                # The digest of its metadata is in the signature: the next intent must not be signed for it too.
+                link.fail("the chain refuses signatures for the runtime that this endpoint tells of")
             return True
         await self._office.trouble(self._task, verdict.name, verdict.message)
         return False
