@@ -65,6 +65,7 @@ class WebSocket(asyncio.BufferedProtocol):
     """
 
     __slots__ = (
+        "_asked",
         "_closing_since",
         "_corked",
         "_endpoint",
@@ -74,7 +75,6 @@ class WebSocket(asyncio.BufferedProtocol):
         "_limits",
         "_machine",
         "_owner",
-        "_pinged",
         "_serves",
         "_stalled_since",
         "_transport",
@@ -101,7 +101,7 @@ class WebSocket(asyncio.BufferedProtocol):
         self._transport: asyncio.Transport | None = None
         self._corked = False  # inside a read: sends are collected for one write
         self._heard = 0.0  # when the last byte came
-        self._pinged = False  # we asked since
+        self._asked = 0.0  # when we last sent a ping on silence
         self._closing_since = 0.0
         self._stalled_since = 0.0
         self._finished = False  # nothing further will be written
@@ -208,12 +208,11 @@ class WebSocket(asyncio.BufferedProtocol):
             return limits.close_seconds
         silence = now - self._heard
         if silence < limits.ping_seconds:
-            self._pinged = False
             return limits.ping_seconds - silence
-        if not self._pinged:
-            self._pinged = True
+        if self._asked <= self._heard:
+            self._asked = now
             self.ping()
-        elif silence > limits.ping_seconds + limits.pong_seconds:
+        elif now - self._asked > limits.pong_seconds:
             self._drop("pong_seconds")
         return min(limits.pong_seconds, limits.ping_seconds)
 

@@ -43,6 +43,12 @@ def test_refusals_are_the_same_however_cut(vector_of_http1_requests, cuts) -> No
         assert events(pieces) == whole
 
 
+def test_a_body_that_ends_in_cr_is_no_half_of_a_line_end(cuts) -> None:
+    # found by fuzzing: the LF behind the body was let pass if both came in one read
+    for pieces in cuts(POST[:-1] + b"\r" + b"\n" + GET):
+        assert [event[0] for event in events(pieces)] == ["POST", 400]
+
+
 def test_what_comes_before_a_refusal_is_still_a_request(cuts) -> None:
     for pieces in cuts(POST + b"GET / HTTP/1.1\r\nHost : h\r\n\r\n"):
         assert [event[0] for event in events(pieces)] == ["POST", 400]

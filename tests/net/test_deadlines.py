@@ -1,0 +1,41 @@
+from wallet_guard.net.deadlines import TICK_SECONDS, Wheel
+
+
+def test_an_item_is_due_once_and_not_early() -> None:
+    wheel: Wheel[str] = Wheel()
+    wheel.add("a", 100.0, 1.0)
+    assert wheel.take_due(100.9) == []
+    assert wheel.take_due(101.0 + TICK_SECONDS) == ["a"]
+    assert wheel.take_due(110.0) == []
+
+
+def test_items_come_in_the_order_of_their_ticks() -> None:
+    wheel: Wheel[str] = Wheel()
+    wheel.add("late", 100.0, 2.0)
+    wheel.add("soon", 100.0, 1.0)
+    assert wheel.take_due(105.0) == ["soon", "late"]
+
+
+def test_an_item_added_for_now_is_due_at_the_next_tick() -> None:
+    wheel: Wheel[str] = Wheel()
+    wheel.take_due(100.0)
+    wheel.add("a", 100.0, 0.0)
+    assert wheel.take_due(100.0) == []
+    assert wheel.take_due(100.0 + TICK_SECONDS) == ["a"]
+
+
+def test_a_jump_of_the_clock_loses_nothing() -> None:
+    wheel: Wheel[str] = Wheel()
+    wheel.take_due(100.0)
+    wheel.add("a", 100.0, 1.0)
+    wheel.add("b", 100.0, 50.0)
+    assert wheel.take_due(1e9) == ["a", "b"]
+    wheel.add("c", 200.0, 1.0)
+    assert wheel.take_due(1e9 + 1) == ["c"]
+
+
+def test_a_clock_that_goes_back_repeats_nothing() -> None:
+    wheel: Wheel[str] = Wheel()
+    wheel.add("a", 100.0, 1.0)
+    assert wheel.take_due(102.0) == ["a"]
+    assert wheel.take_due(99.0) == []
