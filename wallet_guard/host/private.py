@@ -5,6 +5,7 @@ through. A path is walked folder by folder with O_NOFOLLOW, so that no symlink a
 and use leads elsewhere.
 """
 
+import errno
 import os
 import stat
 from pathlib import Path
@@ -32,9 +33,9 @@ def read_private(base: str | Path, *names: str) -> bytes:
     for name in names:
         check_name(name)
     path = base.joinpath(*names)
-    for folder in reversed(base.parents):
-        _check_folder(os.stat(folder), folder)
     try:
+        for folder in reversed(base.parents):
+            _check_folder(os.stat(folder), folder)
         where = os.open(base, _FOLDER | os.O_NOFOLLOW)
         try:
             _check_folder(os.fstat(where), base)
@@ -49,9 +50,12 @@ def read_private(base: str | Path, *names: str) -> bytes:
             os.close(where)
     except OSError as error:
         raise ConfigurationError(_why_not_opened(path, error)) from error
-    with open(file, "rb") as opened:
+    try:
         _check_file(os.fstat(file), path)
-        content = opened.read(MAX_PRIVATE_BYTES + 1)
+        with open(file, "rb", closefd=False) as opened:
+            content = opened.read(MAX_PRIVATE_BYTES + 1)
+    finally:
+        os.close(file)
     if len(content) > MAX_PRIVATE_BYTES:
         raise ConfigurationError(f"{path}: expected at most {MAX_PRIVATE_BYTES} bytes, found more")
     return content
@@ -115,7 +119,7 @@ def _wrong_mode(path: str | Path, mode: int, wanted: str) -> str:
 
 
 def _why_not_opened(path: Path, error: OSError) -> str:
-    if error.errno in (40, 20):  # ELOOP: the last part is a symlink; ENOTDIR: a part of the path is one
+    if error.errno in (errno.ELOOP, errno.ENOTDIR):  # the last part is a symlink, a part of the path is one
         return f"{path}: expected real folders and a regular file, found a symlink or something else on the way"
     return f"{path}: cannot be opened: {error.strerror}"
 

@@ -114,7 +114,11 @@ def _password(config: SignerConfig, entry: str) -> str:
     if not config.password_file:
         raise ConfigurationError(f"{entry} is encrypted: expected [signer] password_file, found none")
     path = Path(config.password_file).expanduser().absolute()
-    return read_private(path.parent, path.name).decode("utf-8", "strict").rstrip("\r\n")
+    try:
+        return read_private(path.parent, path.name).decode().rstrip("\r\n")
+    except UnicodeDecodeError:
+        # From None: the error holds what it could not decode.
+        raise ConfigurationError(f"{path}: expected a password in UTF-8") from None
 
 
 def _decrypted(data: bytes, password: str, entry: str) -> bytes:
