@@ -134,7 +134,7 @@ def _decrypted(data: bytes, password: str, entry: str) -> bytes:
 def _key(wallet: str, hotkey: str, data: bytes) -> Key:
     try:
         pair = bittensor_core.deserialize_keypair_from_keyfile_data(data)
-    except bittensor_core.KeyfileError:
+    except (bittensor_core.KeyfileError, ValueError):
         raise ConfigurationError(
             f"{wallet}/{hotkey}: expected a Bittensor keyfile whose address fits its key, found something else"
         ) from None
