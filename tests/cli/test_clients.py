@@ -56,6 +56,18 @@ def test_lists_what_each_may_do(run, capsys):
     assert capsys.readouterr().out == "node: validator/default, set_weights, subnet 2, 5, 60 an hour\n"
 
 
+def test_grants_the_calls_that_are_named_and_no_others(run, config, capsys):
+    run("client", "add", "node", "--call", "session", "--call", "request", "--call", "session")
+    client = ask(config.socket("gateway"), Info(capsys.readouterr().out.strip())).client
+    assert client.calls == ("session", "request")
+
+
+def test_grants_no_call_that_is_unknown(run, capsys):
+    with pytest.raises(SystemExit):
+        run("client", "add", "node", "--call", "extrinsic:Balances.transfer_all")
+    assert "invalid choice" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("words", "why"),
     [

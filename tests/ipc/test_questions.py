@@ -15,7 +15,10 @@ EVERY = [record for table in TABLES.values() for record in table.values()]
 
 def test_each_socket_lists_exactly_this() -> None:
     assert {name: sorted(table) for name, table in TABLES.items()} == {
-        "gateway": ["accept", "health", "info", "show"],
+        "gateway": [
+            *("accept", "health", "info", "issue_session", "show"),
+            *("sign_extrinsic", "sign_request", "sign_text"),
+        ],
         "chain": ["pull", "pulse", "report", "runtime", "seal"],
         "admin": ["allow_plain", "client_add", "client_revoke", "health", "status"],
     }

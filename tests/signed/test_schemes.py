@@ -46,6 +46,13 @@ def test_takes_a_signature_over_a_message_that_is_itself_wrapped(scheme):
     assert verify(scheme, bytes(pair.public_key), WRAPPED, pair.sign(WRAPPED))
 
 
+def test_refuses_a_signature_over_a_message_wrapped_twice(scheme):
+    pair = keypair(scheme)
+    twice = b"<Bytes>" + WRAPPED + b"</Bytes>"
+    assert bittensor_core.verify(WRAPPED, pair.sign(twice), pair.ss58_address, SCHEMES[scheme])
+    assert not verify(scheme, bytes(pair.public_key), WRAPPED, pair.sign(twice))
+
+
 def test_refuses_a_bare_signature_for_the_wrapped_message(scheme):
     pair = keypair(scheme)
     assert not verify(scheme, bytes(pair.public_key), WRAPPED, pair.sign(MESSAGE))

@@ -7,6 +7,8 @@ from typing import Any
 
 from wallet_guard.cli.place import add_config_option, ask_signer, find_config
 from wallet_guard.ipc.questions import (
+    CALLS,
+    DEFAULT_CALLS,
     AllowPlain,
     ClientAdd,
     ClientAdded,
@@ -29,6 +31,13 @@ def add_words(parsers: Any) -> None:
     )
     adding.add_argument(
         "--netuid", type=int, action="append", metavar="N", help="subnet it may use, repeatable (default any)"
+    )
+    adding.add_argument(
+        "--call",
+        action="append",
+        choices=CALLS,
+        metavar="CALL",
+        help=f"what it may ask for, repeatable (default {', '.join(DEFAULT_CALLS)}): {', '.join(CALLS)}",
     )
     adding.add_argument("--per-hour", type=int, default=60, metavar="N", help="requests an hour (default 60)")
     adding.add_argument(
@@ -58,7 +67,8 @@ def add(chosen: argparse.Namespace) -> int:
     wallet, _, hotkey = (chosen.key or _only_key(config)).partition("/")
     token = sys.stdin.readline().strip() if chosen.token_stdin else None
     netuids = None if chosen.netuid is None else tuple(chosen.netuid)
-    question = ClientAdd(chosen.name, wallet, hotkey, ("set_weights",), netuids, chosen.per_hour, token)
+    calls = tuple(dict.fromkeys(chosen.call)) if chosen.call else DEFAULT_CALLS
+    question = ClientAdd(chosen.name, wallet, hotkey, calls, netuids, chosen.per_hour, token)
     added: ClientAdded = ask_signer(config, question)
     print(f"{_line(added.client)}", file=sys.stderr)
     if token is None:

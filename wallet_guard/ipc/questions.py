@@ -13,7 +13,17 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, ClassVar, Protocol
 
-from wallet_guard.ipc.signatures import EXTRINSIC_CALLS, EXTRINSIC_PREFIX, REQUEST, SESSION, TEXT
+from wallet_guard.ipc.signatures import (
+    EXTRINSIC_CALLS,
+    EXTRINSIC_PREFIX,
+    REQUEST,
+    SESSION,
+    TEXT,
+    IssueSession,
+    SignExtrinsic,
+    SignRequest,
+    SignText,
+)
 from wallet_guard.ipc.wishes import ResetAxon, ServeAxon, ServeAxonTls, ServePrometheus, SetCommitment
 
 MAX_TARGETS = 4096
@@ -555,7 +565,7 @@ def _table(*questions: type[Any]) -> dict[str, type[Any]]:
     return {question.ask: question for question in questions}
 
 
-GATEWAY = _table(Accept, Show, Info, Health)
+GATEWAY = _table(Accept, Show, Info, Health, SignRequest, SignExtrinsic, IssueSession, SignText)
 CHAIN = _table(Pull, Runtime, Seal, Report, Pulse)
 ADMIN = _table(ClientAdd, ClientRevoke, StatusAsk, AllowPlain, Health)
 """Who may ask what: one table per listening socket. What is not listed cannot be asked."""

@@ -10,6 +10,7 @@ Here a wrapped signature is none. For sr25519 that costs a second look (about 70
 no verification without it. Addresses have one spelling as well: network prefix 42, canonical base58.
 """
 
+from functools import lru_cache
 from typing import Final
 
 import bittensor_core
@@ -29,6 +30,10 @@ _WRAP = (b"<Bytes>", b"</Bytes>")
 
 MAX_ADDRESS_CHARACTERS = 64
 """An address of a 32-byte key has 46 to 48 characters; base58 takes time in the square of its length."""
+
+
+MAX_KNOWN_ADDRESSES = 4096
+"""Kept at hand, since base58 costs microseconds: more than the peers of a hub."""
 
 
 class AddressError(ValueError):
@@ -52,6 +57,7 @@ def public_key_of(address: str) -> bytes:
     return key
 
 
+@lru_cache(MAX_KNOWN_ADDRESSES)
 def address_of(public_key: bytes) -> str:
     """The ss58 address (prefix 42) of a 32-byte public key."""
     return str(bittensor_core.ss58_encode(public_key, SS58_PREFIX))
@@ -81,11 +87,11 @@ def _verify_ed25519(public_key: bytes, message: bytes, signature: bytes) -> bool
 
 def _verify_sr25519(public_key: bytes, message: bytes, signature: bytes) -> bool:
     address, crypto = address_of(public_key), bittensor_core.CRYPTO_SR25519
-    wrapped = message.join(_WRAP)
     try:
         # The library takes a bare or a wrapped signature for the first; only a wrapped one is right for the second.
-        bare_or_wrapped = bittensor_core.verify(message, signature, address, crypto)
-        return bool(bare_or_wrapped) and not bittensor_core.verify(wrapped, signature, address, crypto)
+        # (It wraps what is wrapped already once more, so that is no short cut.)
+        bare_or_wrapped = bool(bittensor_core.verify(message, signature, address, crypto))
+        return bare_or_wrapped and not bittensor_core.verify(message.join(_WRAP), signature, address, crypto)
     except ValueError:
         return False
 

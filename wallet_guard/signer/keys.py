@@ -52,6 +52,11 @@ class Key:
         """0 for ed25519, 1 for sr25519: also the MultiSignature variant."""
         return int(self._pair.crypto_type)
 
+    @property
+    def scheme(self) -> str:
+        """``sr25519`` or ``ed25519``."""
+        return CRYPTO_NAMES[self.crypto_type]
+
     def sign(self, payload: bytes) -> bytes:
         """The 64-byte signature, verified before it is given out: a fault in signing must not leak the key.
 
@@ -65,7 +70,7 @@ class Key:
 
     def view(self) -> KeyView:
         """What others may know of it."""
-        return KeyView(self.wallet, self.hotkey, self.ss58_address, CRYPTO_NAMES[self.crypto_type])
+        return KeyView(self.wallet, self.hotkey, self.ss58_address, self.scheme)
 
 
 class Keyring:

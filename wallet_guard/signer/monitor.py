@@ -12,7 +12,8 @@ from typing import Any
 from wallet_guard.ipc import questions as ipc
 from wallet_guard.ipc.questions import Refusal
 from wallet_guard.ipc.records import from_json, to_json
-from wallet_guard.signer import accept, admin, follow, seal, tasks
+from wallet_guard.ipc.signatures import IssueSession, SignExtrinsic, SignRequest, SignText
+from wallet_guard.signer import accept, admin, extrinsics, follow, requests, seal, sessions, tasks, texts
 from wallet_guard.signer.desk import Desk
 from wallet_guard.signer.journal import JournalError
 
@@ -25,6 +26,10 @@ ANSWERERS: dict[type[Any], Answerer] = {
     ipc.Show: accept.show,
     ipc.Info: admin.info,
     ipc.Health: admin.health,
+    SignRequest: requests.sign_request,
+    SignExtrinsic: extrinsics.sign_extrinsic,
+    IssueSession: sessions.issue_session,
+    SignText: texts.sign_text,
     ipc.Pull: lambda desk, _question: tasks.pull(desk),
     ipc.Runtime: seal.learn_runtime,
     ipc.Seal: seal.seal,

@@ -52,6 +52,8 @@ def learn_runtime(desk: Desk, said: ipc.Runtime) -> Done | Refusal:
         log.info(f"genesis {genesis} pinned at first contact; set [chain] genesis to pin it yourself")
     runtimes = desk.chain.runtimes
     runtimes[said.spec_version, said.transaction_version] = runtime
+    # The last one told is the one in use.
+    runtimes.move_to_end((said.spec_version, said.transaction_version))
     while len(runtimes) > MAX_RUNTIMES:
         runtimes.popitem(last=False)
     log.info(f"runtime {said.spec_name} {said.spec_version} in use, metadata sha256 {runtime.metadata_sha256}")
