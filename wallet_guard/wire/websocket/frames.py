@@ -8,9 +8,9 @@
 
 Masking in pure Python, by size. Short payloads: one XOR of two big integers, 1.3 µs for 125 B, where a loop over the
 bytes takes twenty times that; but turning bytes into integers and back costs 3 ns a byte. Longer ones, from where the
-two meet: every fourth byte has the same byte of the key, so four strided slices are translated by a table each, 1.7 ns
-a byte at any length. It has to be a bytearray: `bytes.translate` also looks whether anything changed, at twice the
-cost.
+two meet: every fourth byte has the same byte of the key, so four lanes of the payload are translated by a table each,
+1.7 ns a byte at any length. It has to be a bytearray: `bytes.translate` also looks whether anything changed, at twice
+the cost. The lanes are written out because a loop over them costs 15 % at 1 KiB.
 """
 
 from typing import Final
@@ -29,7 +29,8 @@ MASKED: Final = 0x80
 
 MAX_CONTROL_BYTES: Final = 125  # section 5.5
 
-_TRANSLATED_FROM = 512  # bytes
+_TRANSLATED_FROM = 192  # bytes
+_LANE_0, _LANE_1, _LANE_2, _LANE_3 = (slice(offset, None, 4) for offset in range(4))
 
 # _TABLES[octet][x] == octet ^ x; 64 KiB, each row by the XOR of integers above
 _ROW = int.from_bytes(bytes(range(256)), "little")
@@ -45,8 +46,11 @@ def apply_mask(payload: bytes | bytearray, key: bytes) -> bytes | bytearray:
         mask = int.from_bytes((key * (size // 4 + 1))[:size], "little")
         return (int.from_bytes(payload, "little") ^ mask).to_bytes(size, "little")
     turned = bytearray(payload)
-    for offset in range(4):
-        turned[offset::4] = turned[offset::4].translate(_TABLES[key[offset]])
+    first, second, third, fourth = key
+    turned[_LANE_0] = turned[_LANE_0].translate(_TABLES[first])
+    turned[_LANE_1] = turned[_LANE_1].translate(_TABLES[second])
+    turned[_LANE_2] = turned[_LANE_2].translate(_TABLES[third])
+    turned[_LANE_3] = turned[_LANE_3].translate(_TABLES[fourth])
     return turned
 
 
