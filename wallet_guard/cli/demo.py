@@ -87,6 +87,8 @@ class _Stage:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait(STOP_SECONDS)
+            if process.stdout is not None:
+                process.stdout.close()
         shutil.rmtree(self.folder, ignore_errors=True)
 
     @property
