@@ -80,6 +80,17 @@ class Voices:
         self._by_name[found.key.hex()] = voice
         return found
 
+    def learn(self, other: "Voices") -> None:
+        """Takes over the keys that another record of the same hotkey knows."""
+        assert other.hotkey == self.hotkey
+        if other is not self:
+            self._by_name = dict(list((other._by_name | self._by_name).items())[-MAX_VOICES:])
+
+    @property
+    def speaks_itself(self) -> bool:
+        """Whether the hotkey has proved that it speaks for itself."""
+        return schemes.SR25519 in self._by_name or schemes.ED25519 in self._by_name
+
     def find(self, name: str) -> Voice | None:
         """The key of this name, expired or not."""
         return self._by_name.get(name)
