@@ -20,7 +20,10 @@ def test_each_socket_lists_exactly_this() -> None:
             *("sign_extrinsic", "sign_request", "sign_text"),
         ],
         "chain": ["pull", "pulse", "report", "runtime", "seal"],
-        "admin": ["allow_plain", "client_add", "client_revoke", "health", "status"],
+        "admin": [
+            *("allow_plain", "audit_checkpoint", "client_add", "client_revoke"),
+            *("health", "lock", "status", "unlock"),
+        ],
     }
 
 

@@ -23,6 +23,8 @@ wallets = {wallets}
 hotkeys = {hotkeys}
 # Encrypted hotkeys find their password in this file (mode 0600, one line).
 #password_file = "/path/to/password"
+# A key that nobody has a reason to ask for (not among hotkeys): any request that names it locks the signer.
+#canary = "spare/default"
 # Blocks that a signature lives, a power of two from 4 to 128.
 #era_blocks = 16
 # How long an accepted request may wait to be signed, for example while the chain cannot be reached.

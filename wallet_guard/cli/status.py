@@ -24,6 +24,8 @@ def status(chosen: argparse.Namespace) -> int:
     chain = health.chain_trouble or ("the chain process is silent" if silent else "")
     print(f"signer    version {health.version}, {health.open_intents} open intents, audit record {found.audit_seq}")
     print(f"journal   {health.journal_error or 'ok'}")
+    if health.locked:
+        print(f"LOCKED    nothing is signed: {health.locked}")
     print(f"chain     {chain or f'{found.endpoint} at block {found.best_block}, final {found.finalized_block}'}")
     print(f"genesis   {found.genesis_hash or 'not known yet: pinned at first contact'}")
     print(f"clients   {config.client_socket}{''.join(', http://' + address for address in config.gateway.tcp)}")
@@ -33,7 +35,7 @@ def status(chosen: argparse.Namespace) -> int:
         print(f"client    {client.name}{' (revoked)' if client.revoked_ms else ''}")
     for intent in found.intents:
         print(f"intent    {_line(intent)}")
-    return 1 if health.journal_error or chain else 0
+    return 1 if health.journal_error or health.locked or chain else 0
 
 
 def _line(intent: IntentView) -> str:

@@ -209,6 +209,8 @@ def missing_parts(health: HealthView) -> dict[str, str]:
     missing = {}
     if health.journal_error:
         missing["journal"] = "cannot be written"
+    if health.locked:
+        missing["signer"] = "locked by its operator"
     if health.keys == 0:
         missing["keys"] = "no hotkey is loaded"
     if health.chain_seconds is None or health.chain_seconds > CHAIN_SILENT_SECONDS:

@@ -42,6 +42,8 @@ class SignerConfig:
     """The Bittensor wallets folder: <wallets>/<wallet>/hotkeys/<hotkey>."""
     hotkeys: tuple[str, ...] = ()
     """``wallet/hotkey`` names to load; nothing else is opened."""
+    canary: str = ""
+    """``wallet/hotkey`` of a key that nobody has a reason to ask for: any request that names it locks the signer."""
     password_file: str = ""
     """Where encrypted hotkeys find their password: a file of mode 0600 or 0400, one line."""
     gateway_user: str = ""
@@ -198,6 +200,10 @@ def _check_signer(config: Config) -> None:
     if signer.era_blocks not in (4, 8, 16, 32, 64, 128):
         raise ConfigurationError(
             f"{where} era_blocks: expected a power of two from 4 to 128, found {signer.era_blocks}"
+        )
+    if signer.canary and ("/" not in signer.canary or signer.canary in signer.hotkeys):
+        raise ConfigurationError(
+            f"{where} canary: expected 'wallet/hotkey' that is not among hotkeys, found {signer.canary!r}"
         )
     if not 1 <= signer.deadline_seconds <= 86_400:
         raise ConfigurationError(f"{where} deadline_seconds: expected 1 to 86400, found {signer.deadline_seconds:g}")

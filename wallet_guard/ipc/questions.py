@@ -266,6 +266,8 @@ class HealthView:
     runtime: int | None
     chain_trouble: str
     chain_seconds: float | None
+    locked: str = ""
+    """Why nothing is signed now; "" while the signer is not locked."""
 
 
 Health.answer = HealthView
@@ -554,6 +556,43 @@ class AllowPlain:
     answer: ClassVar[type] = Done
 
 
+@dataclass(frozen=True, slots=True)
+class Lock:
+    """From now on nothing is signed, until ``Unlock``."""
+
+    reason: str
+
+    ask: ClassVar[str] = "lock"
+    answer: ClassVar[type] = Done
+
+
+@dataclass(frozen=True, slots=True)
+class Unlock:
+    """The operator lets the signer sign again."""
+
+    ask: ClassVar[str] = "unlock"
+    answer: ClassVar[type] = Done
+
+
+@dataclass(frozen=True, slots=True)
+class AuditCheckpoint:
+    """A signed note about the audit chain as it stands now, to be kept elsewhere."""
+
+    ask: ClassVar[str] = "audit_checkpoint"
+    answer: ClassVar[type]
+
+
+@dataclass(frozen=True, slots=True)
+class CheckpointView:
+    """The note (``signed.checkpoint``), and the key that it verifies with, in its written form."""
+
+    note: str
+    key: str
+
+
+AuditCheckpoint.answer = CheckpointView
+
+
 class Question(Protocol):
     """Any of the questions above."""
 
@@ -567,5 +606,5 @@ def _table(*questions: type[Any]) -> dict[str, type[Any]]:
 
 GATEWAY = _table(Accept, Show, Info, Health, SignRequest, SignExtrinsic, IssueSession, SignText)
 CHAIN = _table(Pull, Runtime, Seal, Report, Pulse)
-ADMIN = _table(ClientAdd, ClientRevoke, StatusAsk, AllowPlain, Health)
+ADMIN = _table(ClientAdd, ClientRevoke, StatusAsk, AllowPlain, Health, Lock, Unlock, AuditCheckpoint)
 """Who may ask what: one table per listening socket. What is not listed cannot be asked."""

@@ -13,6 +13,7 @@ import socket
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 from wallet_guard import __version__
 from wallet_guard.host.config import Config, ConfigurationError, load_config
@@ -21,9 +22,10 @@ from wallet_guard.host.process import die_with_supervisor, forbid_dumps, refuse_
 from wallet_guard.host.readiness import notify
 from wallet_guard.host.sockets import inherited_sockets, listen_unix
 from wallet_guard.signer.admin import check_no_default_tokens
+from wallet_guard.signer.auditkey import check_not_lost
 from wallet_guard.signer.desk import Desk
 from wallet_guard.signer.journal import Journal
-from wallet_guard.signer.keys import load_keys
+from wallet_guard.signer.keys import Keyring, load_keys
 from wallet_guard.signer.server import Server
 
 log = logging.getLogger("wallet_guard.signer")
@@ -66,10 +68,13 @@ def _serve(config: Config, inherited: dict[str, socket.socket]) -> None:
         log.info(f"loaded {key.wallet}/{key.hotkey} {key.ss58_address}")
     if not len(keys):
         raise ConfigurationError(f"{config.path}: [signer] hotkeys: expected at least one 'wallet/hotkey', found none")
-    journal = Journal(Path(config.signer.state).expanduser())
+    folder = Path(config.signer.state).expanduser()
+    check_not_lost(folder)
+    journal = Journal(folder)
     check_no_default_tokens(journal)
     desk = Desk(config, keys, journal, now_ms=lambda: time.time_ns() // 1_000_000, random_hex=secrets.token_hex)
     desk.last_tick_ms = desk.now_ms()
+    signal.signal(signal.SIGUSR1, lambda _number, _frame: desk.lockdown.engage("SIGUSR1"))
     users = {
         "gateway": _uids(config.signer.gateway_user),
         "chain": _uids(config.signer.chain_user),
@@ -85,7 +90,7 @@ def _serve(config: Config, inherited: dict[str, socket.socket]) -> None:
     signal.set_wakeup_fd(wake.fileno(), warn_on_full_buffer=False)
     server.watch(woken)
     with journal.transaction() as writer:
-        writer.record(desk.now_ms(), "started", "", version=__version__, keys=[key.ss58_address for key in keys])
+        writer.record(desk.now_ms(), "started", "", **_about(keys, str(desk.audit_key.verifier)))
     notify("READY=1", os.environ)
     log.info(f"ready: {len(keys)} keys, {journal.count_open()} open intents, journal {journal.path}")
     server.run()
@@ -95,6 +100,10 @@ def _serve(config: Config, inherited: dict[str, socket.socket]) -> None:
             writer.record(desk.now_ms(), "stopped", "")
     journal.close()
     log.info("stopped")
+
+
+def _about(keys: Keyring, audit_key: str) -> dict[str, Any]:
+    return {"version": __version__, "keys": [key.ss58_address for key in keys], "audit_key": audit_key}
 
 
 def _uids(user: str) -> frozenset[int]:

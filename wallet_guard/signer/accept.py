@@ -49,7 +49,7 @@ def accept(desk: Desk, question: Accept) -> IntentView | Refusal:
         return client
     request = question.request
     asked = Asked(request.wallet, request.hotkey, request.kind, request.netuid)
-    refusal = _check_shape(question) or check_grant(client, asked)
+    refusal = _check_shape(question) or check_grant(client, asked) or desk.check_unlocked()
     if refusal is not None:
         return deny(desk, client, asked, refusal)
     request_sha256 = _digest(question)

@@ -10,6 +10,8 @@ from wallet_guard.ipc.questions import (
     CALLS,
     MAX_NAME_CHARACTERS,
     AllowPlain,
+    AuditCheckpoint,
+    CheckpointView,
     ClientAdd,
     ClientAdded,
     ClientRevoke,
@@ -19,10 +21,13 @@ from wallet_guard.ipc.questions import (
     HealthView,
     Info,
     InfoView,
+    Lock,
     Refusal,
     StatusAsk,
     StatusView,
+    Unlock,
 )
+from wallet_guard.signed.audit import Point
 from wallet_guard.signer.accept import MAX_NETUID
 from wallet_guard.signer.desk import Desk
 from wallet_guard.signer.grants import find_client
@@ -164,6 +169,33 @@ def allow_plain(desk: Desk, question: AllowPlain) -> Done | Refusal:
     return Done()
 
 
+def lock(desk: Desk, question: Lock) -> Done:
+    """Nothing is signed from now on. Locked again, the first reason stays."""
+    desk.lockdown.engage(question.reason or "by the operator")
+    desk.lockdown.settle(desk.now_ms())
+    return Done()
+
+
+def unlock(desk: Desk, _question: Unlock) -> Done | Refusal:
+    """Signs again; what was accepted and is not over its deadline goes on. Nothing to do where it is open."""
+    if not desk.lockdown.why:
+        return Done()
+    try:
+        desk.lockdown.release(desk.now_ms())
+    except OSError as error:
+        return Refusal("lock_file", f"the lock file cannot be removed: {error.strerror}", "mend that, then unlock")
+    desk.on_work()
+    return Done()
+
+
+def audit_checkpoint(desk: Desk, _question: AuditCheckpoint) -> CheckpointView | Refusal:
+    """The chain as it stands on disk, signed with the audit key."""
+    if desk.journal.error:
+        return Refusal("journal_unavailable", desk.journal.error, "mend the disk, then restart the signer")
+    note = desk.audit_key.checkpoint(Point(*desk.journal.audit_head), desk.now_ms())
+    return CheckpointView(note, str(desk.audit_key.verifier))
+
+
 def info(desk: Desk, question: Info) -> InfoView | Refusal:
     """What the token is good for."""
     client = find_client(desk, question.token)
@@ -186,6 +218,7 @@ def health(desk: Desk, _question: Health) -> HealthView:
         runtime=runtime,
         chain_trouble="the chain process has not spoken yet" if chain.pulse is None else chain.pulse.trouble,
         chain_seconds=None if chain.pulse is None else (desk.now_ms() - chain.pulse_ms) / 1000,
+        locked=desk.lockdown.why,
     )
 
 

@@ -10,9 +10,12 @@ from typing import Any
 
 from wallet_guard.host.config import Config
 from wallet_guard.ipc.questions import ClientView, Failure, IntentView, Pulse, Refusal, State
+from wallet_guard.signed.checkpoint import AuditKey
+from wallet_guard.signer.auditkey import open_audit_key
 from wallet_guard.signer.compose import Runtime
 from wallet_guard.signer.journal import Intent, Journal, Writer
 from wallet_guard.signer.keys import Key, Keyring
+from wallet_guard.signer.lockdown import Lockdown
 
 log = logging.getLogger(__name__)
 
@@ -55,6 +58,23 @@ class Desk:
     last_tick_ms: int = 0
     strangers: int = 0
     """Refused questions without a valid token since the last minute's record: counted, not written one by one."""
+
+    audit_key: AuditKey = field(init=False)
+    """Signs checkpoints of the audit chain."""
+    lockdown: Lockdown = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.audit_key = open_audit_key(self.journal.path.parent, self.random_hex)
+        self.lockdown = Lockdown(self.journal)
+        # Whoever gets a key gets it from here, so there is no way to a signature around the lock.
+        self.keys.guard(self.lockdown.check)
+
+    def check_unlocked(self) -> Refusal | None:
+        """Why nothing is signed now, None if it is. For a polite answer early; every key asks again by itself."""
+        why = self.lockdown.why
+        if not why:
+            return None
+        return Refusal("locked", f"the signer is locked: {why}", "its operator opens it with 'wallet-guard unlock'")
 
     @property
     def block_ms(self) -> float:

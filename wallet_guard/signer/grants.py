@@ -62,7 +62,7 @@ def grant(desk: Desk, token: str, asked: Asked) -> Granted | Refusal:
     client = find_client(desk, token)
     if isinstance(client, Refusal):
         return client
-    refusal = check_grant(client, asked) or _check_rate(desk, client, asked.call)
+    refusal = check_grant(client, asked) or desk.check_unlocked() or _check_rate(desk, client, asked.call)
     if refusal is not None:
         return deny(desk, client, asked, refusal)
     key = find_key(desk, asked)

@@ -6,8 +6,8 @@ from CPython's memory is not possible, and not claimed.
 """
 
 import logging
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import bittensor_core
@@ -30,6 +30,8 @@ class Key:
     wallet: str
     hotkey: str
     _pair: bittensor_core.Keypair
+    _gate: Callable[[], None] | None = None
+    """Asked before each signature; it raises where none may be made. None only for a key outside a keyring in use."""
 
     def __repr__(self) -> str:
         return f"Key({self.wallet}/{self.hotkey} {self.ss58_address})"
@@ -61,8 +63,11 @@ class Key:
         """The 64-byte signature, verified before it is given out: a fault in signing must not leak the key.
 
         Raises:
+            LockedError: the signer is locked (``lockdown``).
             ValueError: the signature does not verify.
         """
+        if self._gate is not None:
+            self._gate()
         signature = bytes(self._pair.sign(payload))
         if not self._pair.verify(payload, signature):
             raise ValueError("the signature just made does not verify")
@@ -84,6 +89,10 @@ class Keyring:
 
     def __iter__(self) -> Iterator[Key]:
         return iter(self._keys.values())
+
+    def guard(self, gate: Callable[[], None]) -> None:
+        """From now on every key asks ``gate()`` before it signs."""
+        self._keys = {name: replace(key, _gate=gate) for name, key in self._keys.items()}
 
     def find(self, wallet: str, hotkey: str) -> Key | None:
         """The key of that name, None if it is not loaded."""

@@ -16,6 +16,7 @@ from wallet_guard.ipc.signatures import IssueSession, SignExtrinsic, SignRequest
 from wallet_guard.signer import accept, admin, extrinsics, follow, requests, seal, sessions, tasks, texts
 from wallet_guard.signer.desk import Desk
 from wallet_guard.signer.journal import JournalError
+from wallet_guard.signer.lockdown import LockedError
 
 log = logging.getLogger(__name__)
 
@@ -39,6 +40,9 @@ ANSWERERS: dict[type[Any], Answerer] = {
     ipc.ClientRevoke: admin.client_revoke,
     ipc.StatusAsk: admin.status,
     ipc.AllowPlain: admin.allow_plain,
+    ipc.Lock: admin.lock,
+    ipc.Unlock: admin.unlock,
+    ipc.AuditCheckpoint: admin.audit_checkpoint,
 }
 
 TABLES = {"gateway": ipc.GATEWAY, "chain": ipc.CHAIN, "admin": ipc.ADMIN}
@@ -65,10 +69,23 @@ def answer(desk: Desk, socket_name: str, message: dict[str, Any]) -> dict[str, A
         question = from_json(record, message["body"])
     except ValueError as error:
         raise NonsenseError(str(error)[:200]) from error
+    if socket_name == "gateway":
+        _spring_canary(desk, question)
     try:
         result = ANSWERERS[record](desk, question)
+    except LockedError as error:
+        # A door fell shut while the answer was being made; before that, `Desk.check_unlocked` says it.
+        result = Refusal("locked", str(error), "its operator opens it with 'wallet-guard unlock'")
     except JournalError as error:
         log.critical(str(error))
         result = Refusal("journal_unavailable", str(error), "mend the disk, then restart the signer")
     kind = "refusal" if isinstance(result, Refusal) else "answer"
     return {"id": number, kind: to_json(result)}
+
+
+def _spring_canary(desk: Desk, question: Any) -> None:
+    """Any question that names the canary key locks, token or not: who knows that name has been where nobody should."""
+    canary = desk.config.signer.canary
+    wish = getattr(question, "request", question)
+    if canary and canary == f"{getattr(wish, 'wallet', '')}/{getattr(wish, 'hotkey', '')}":
+        desk.lockdown.engage(f"the canary key {canary} was asked for ({question.ask})")

@@ -67,6 +67,9 @@ def seal(desk: Desk, question: Seal) -> Task | Refusal:
     intent = desk.journal.intent(question.intent)
     if intent is None:
         return Refusal("unknown_intent", "expected the id of an intent")
+    locked = desk.check_unlocked()
+    if locked is not None:
+        return desk.hinder(intent, locked.code, locked.message, retry_seconds=RETRY_SECONDS)
     if intent.state is not State.ACCEPTED:
         task = task_of(desk, intent)
         return task or Refusal("finished", f"expected an intent to seal, found one that is {intent.state}")

@@ -113,6 +113,10 @@ class Server:
             self._drop(connection, "")
 
     def _tick(self) -> None:
+        try:
+            self._desk.lockdown.settle(self._desk.now_ms())
+        except JournalError as error:
+            log.critical(str(error))
         if time.monotonic() < self._tick_due:
             return
         self._tick_due = time.monotonic() + TICK_SECONDS

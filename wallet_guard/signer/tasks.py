@@ -36,7 +36,8 @@ def pull(desk: Desk) -> Work:
     held = 0
     for intent in desk.journal.open_intents():
         task = task_of(desk, intent)
-        if task is None:
+        if task is None or (task.action is Action.SUBMIT and desk.lockdown.why):
+            # What was signed and is not out yet stays in while the signer is locked.
             continue
         held += _TASK_BYTES + len(task.hotkeys) * _ADDRESS_BYTES + len(task.extrinsic or b"") * 4 // 3
         if tasks and held > MAX_WORK_BYTES:
