@@ -232,7 +232,7 @@ def test_another_method_is_told_which_is_allowed(gateway, method, path, allowed)
     assert allowed in headers["Allow"]
 
 
-@pytest.mark.parametrize("path", ["/", "/wallet", "/wallet/sign", "/wallet/set_weights/", "/wallet/intents", "/docs"])
+@pytest.mark.parametrize("path", ["/", "/wallet", "/wallet/unlock", "/wallet/set_weights/", "/wallet/intents", "/docs"])
 def test_another_path_is_not_found(gateway, path):
     status, _, content = gateway.ask("POST", path, headers=BEARER)
     assert (status, content["success"], content["error"]["code"]) == (404, False, "not_found")

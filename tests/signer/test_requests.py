@@ -11,7 +11,6 @@ from bittensor import http_auth
 
 from wallet_guard.ipc.questions import Refusal
 from wallet_guard.ipc.signatures import RequestView, SignRequest
-from wallet_guard.signed.btauth import Request
 from wallet_guard.signer.grants import PER_HOUR
 from wallet_guard.signer.requests import NONCE_WINDOW_NS, sign_request
 
@@ -51,16 +50,9 @@ def refused(bench: Any, **changes: Any) -> Refusal:
     return refusal
 
 
-def headers(view: RequestView) -> dict[str, str]:
-    request = Request(
-        view.scheme, "POST", "/generate?stream=false", sha256(BODY).digest(), view.nonce_ns, view.sender, view.receiver
-    )
-    return request.headers(view.signature)
-
-
 def judge(bench: Any, view: RequestView) -> http_auth.Caller:
     return http_auth.verify(
-        headers(view),
+        dict(view.headers),
         BODY,
         method="POST",
         path="/generate?stream=false",

@@ -17,7 +17,16 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from wallet_guard.gateway.codes import status_of
-from wallet_guard.ipc.questions import FINAL_STATES, HealthView, InfoView, IntentView, KeyView, Refusal, State
+from wallet_guard.ipc.questions import (
+    FINAL_STATES,
+    HealthView,
+    InfoView,
+    IntentView,
+    KeyView,
+    Refusal,
+    SetWeights,
+    State,
+)
 
 # Answers are about one client's doings at one moment, and must not rest anywhere (RFC 9111, section 5.2.2.5).
 _NO_STORE = ("Cache-Control", "no-store")
@@ -240,6 +249,7 @@ def intent_content(view: IntentView) -> dict[str, Any]:
     """The fields that every answer about an intent has; those that are not known yet are null."""
     content = {
         "intent": view.intent,
+        "kind": view.kind,
         "state": view.state,
         "final": view.state in FINAL_STATES,
         "submitted": submitted(view),
@@ -287,7 +297,7 @@ def about_intent(view: IntentView) -> str:
 def _reached_message(view: IntentView) -> str:
     # "SubtensorModule.commit_timelocked_weights", or its sibling for mechanisms
     timelocked = view.call is not None and ".commit_timelocked_" in view.call
-    what = "timelocked weights" if timelocked else "weights"
+    what = "timelocked weights" if timelocked else "weights" if view.kind == SetWeights.kind else view.kind
     said = {
         State.SUBMITTED: "handed to the chain",
         State.IN_BLOCK: f"in block {view.block_number}",

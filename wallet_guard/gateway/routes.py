@@ -3,6 +3,8 @@
 | path                          | method | token |                                                     |
 |-------------------------------|--------|-------|-----------------------------------------------------|
 | /wallet/set_weights           | POST   | yes   | decide, sign, submit; waits (see ``submission``)    |
+| /wallet/serve_axon and others | POST   | yes   | the same for the calls of ``wishes``                |
+| /wallet/request and others    | POST   | yes   | one signature at once, for what ``signing`` lists   |
 | /wallet/intents/{id}          | GET    | yes   | how an intent fares                                 |
 | /wallet/info                  | GET    | yes   | what the token may do, and with which keys          |
 | /health                       | GET    | no    | this process answers                                |
@@ -24,8 +26,11 @@ from urllib.parse import parse_qsl
 from wallet_guard import __version__
 from wallet_guard.gateway import answers
 from wallet_guard.gateway.answers import Answer
-from wallet_guard.gateway.body import BodyError, parse_order, shortened
+from wallet_guard.gateway.body import parse_order
+from wallet_guard.gateway.fields import BodyError, shortened
+from wallet_guard.gateway.signing import SIGNINGS, Signing
 from wallet_guard.gateway.submission import Envelope, Submissions
+from wallet_guard.gateway.wishes import KINDS, parse_wish
 from wallet_guard.ipc.asker import Asker, RefusedError, Unavailable
 from wallet_guard.ipc.questions import (
     MAX_IDEMPOTENCY_KEY_CHARACTERS,
@@ -92,6 +97,8 @@ class Desk:
         """The table at the head of this module."""
         rows = (
             _Row("POST", "/wallet/set_weights", self._set_weights, submits=True),
+            *(_Row("POST", f"/wallet/{kind}", partial(self._wish, kind), submits=True) for kind in KINDS),
+            *(_Row("POST", signing.path, partial(self._sign, signing)) for signing in SIGNINGS),
             _Row("GET", "/wallet/intents/{id}", self._intent),
             _Row("GET", "/wallet/info", self._info),
             _Row("GET", "/health", self._health, quiet=True),
@@ -138,6 +145,20 @@ class Desk:
         _check_json(request.headers)
         _query(request, ())
         return await self._submissions.submit(parse_order(request.body), Envelope(token, key))
+
+    async def _wish(self, kind: str, request: Request) -> Answer:
+        token = _token(request.headers)
+        key = _idempotency_key(request.headers)
+        _check_json(request.headers)
+        _query(request, ())
+        return await self._submissions.submit(parse_wish(kind, request.body), Envelope(token, key))
+
+    async def _sign(self, signing: Signing, request: Request) -> Answer:
+        token = _token(request.headers)
+        _check_json(request.headers)
+        _query(request, ())
+        question = signing.parse(token, request.body)
+        return signing.answer(question, await self._asker.ask(question, seconds=ASK_SECONDS))
 
     async def _intent(self, request: Request) -> Answer:
         token = _token(request.headers)

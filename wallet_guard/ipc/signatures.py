@@ -10,19 +10,21 @@ from typing import ClassVar
 MAX_TEXT_CHARACTERS = 4096
 """Of a text to sign: a page, not a file."""
 
+MAX_METHOD_CHARACTERS = 16
+MAX_TARGET_CHARACTERS = 8192
+"""Of a request to sign; what servers take in a request line (RFC 9112, section 3, wants at least 8000)."""
+
 MAX_CALL_BYTES = 16 * 1024
 """Of a SCALE call: weights for 4,096 uids are 16 kB."""
 
 
 @dataclass(frozen=True, slots=True)
 class RequestView:
-    """A signed btauth/1 request: what the fields ``X-Bittensor-*`` are made of."""
+    """A signed btauth/1 request: the header fields that carry it, by name and value."""
 
     sender: str
-    scheme: str
-    receiver: str
     nonce_ns: int
-    signature: bytes
+    headers: tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ _MS = 10**6
 
 
 def sign_request(desk: Desk, question: SignRequest) -> RequestView | Refusal:
-    """What the fields of the signed request are made of, or why not."""
+    """The header fields of the signed request, or why not."""
     asked = Asked(question.wallet, question.hotkey, REQUEST)
     granted = grant(desk, question.token, asked)
     if isinstance(granted, Refusal):
@@ -84,5 +84,4 @@ def _sign(desk: Desk, granted: Granted, asked: Asked, request: Request, payload:
     if not fresh:
         used = Refusal("nonce_refused", "nonce: expected one that was not used before", "sign each attempt anew")
         return deny(desk, client, asked, used)
-    assert request.receiver is not None
-    return RequestView(request.sender, request.scheme, request.receiver, request.nonce_ns, signature)
+    return RequestView(request.sender, request.nonce_ns, tuple(request.headers(signature).items()))
