@@ -252,7 +252,8 @@ def test_a_peer_that_does_not_read_is_cut_off_and_asks_no_more(
             pytest.fail("it was not cut off")
 
     served(play)
-    assert len(answered) < count
+    # What two buffers take, not what one read of the socket held: 5,000 and more.
+    assert len(answered) < 3_000
 
 
 def test_a_peer_that_is_gone_when_it_is_told_ends_nothing(served: Any, bench: Any) -> None:
