@@ -192,6 +192,28 @@ def test_other_weights_than_were_signed_are_an_alarm(bench: Any, weights: Any) -
     assert stored.failure.may_be_submitted
 
 
+def test_weights_overtaken_by_our_own_in_the_same_block_were_effective(bench: Any) -> None:
+    first, second = bench.accepted(weights=(1.0, 2.0, 3.0)), bench.accepted(weights=(3.0, 2.0, 1.0))
+    for intent in (first, second):
+        bench.sealed(intent, rate_limit=0)
+    for intent in (first, second):
+        bench.report(intent, Event.FINALIZED, **BLOCK)
+    found = bench.intent(second).weights
+    for intent in (first, second):
+        bench.report(intent, Event.WEIGHTS, weights=found)
+        assert bench.intent(intent).state is State.EFFECTIVE
+
+
+def test_weights_replaced_by_our_own_earlier_ones_are_an_alarm(bench: Any) -> None:
+    first, second = bench.accepted(weights=(1.0, 2.0, 3.0)), bench.accepted(weights=(3.0, 2.0, 1.0))
+    for intent in (first, second):
+        bench.sealed(intent, rate_limit=0)
+    for intent in (first, second):
+        bench.report(intent, Event.FINALIZED, **BLOCK)
+    bench.report(second, Event.WEIGHTS, weights=bench.intent(first).weights)
+    assert bench.intent(second).failure.code == "not_effective"
+
+
 def test_a_commit_is_awaited_until_its_reveal_and_then_an_alarm(bench: Any) -> None:
     intent = bench.accepted()
     bench.sealed(intent, commit_reveal=True)

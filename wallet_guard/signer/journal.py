@@ -357,6 +357,14 @@ class Journal:
             mechid,
         )
 
+    def later_weights(self, intent: Intent) -> list[tuple[tuple[int, int], ...]]:
+        """What was signed for the same slot under a higher nonce: it may rightly stand in this one's place."""
+        later = self._many(
+            "WHERE ss58_address = ? AND netuid = ? AND mechid = ? AND kind = 'set_weights' AND nonce > ?",
+            *(intent.ss58_address, intent.netuid, intent.mechid, intent.nonce),
+        )
+        return [each.weights for each in later if each.weights is not None]
+
     def clients(self) -> list[tuple[bytes, ClientView]]:
         """Every client with the SHA-256 of its token, revoked ones too."""
         # Asked for with every question that carries a token, changed by the operator alone: kept until a write.
