@@ -78,3 +78,17 @@ refuse_sdk()
 print("passed")
 """
     assert run(code) == "passed"
+
+
+def test_returns_freed_memory_below_what_is_in_use() -> None:
+    code = """
+import re
+from wallet_guard.host.process import return_memory
+resident = lambda: int(re.search(r"VmRSS:\\s+(\\d+)", open("/proc/self/status").read())[1])
+held = [bytes(1000) for _ in range(30_000)]
+del held[:-1]
+before = resident()
+return_memory()
+print(before - resident() > 20_000)
+"""
+    assert run(code) == "True"

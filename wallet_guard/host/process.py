@@ -3,6 +3,7 @@
 And of their environment: no SDK within reach of a key.
 """
 
+import contextlib
 import ctypes
 import importlib.util
 import os
@@ -51,6 +52,15 @@ def forbid_dumps() -> None:
     """
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     _prctl(PR_SET_DUMPABLE, 0)
+
+
+def return_memory() -> None:
+    """Gives freed memory back to the kernel (malloc_trim(3)); does nothing where the C library has no such call.
+
+    glibc keeps what lies below a block in use: after metadata was read that is 3 to 5 MB of a process of 35.
+    """
+    with contextlib.suppress(AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def refuse_sdk() -> None:

@@ -8,6 +8,7 @@ import json
 import logging
 from dataclasses import dataclass
 
+from wallet_guard.host.process import return_memory
 from wallet_guard.ipc import questions as ipc
 from wallet_guard.ipc.questions import Done, Facts, Failure, Refusal, Seal, SetWeights, State, Task
 from wallet_guard.signer.calls import PlainCall, call_of, read_wish
@@ -56,6 +57,7 @@ def learn_runtime(desk: Desk, said: ipc.Runtime) -> Done | Refusal:
     runtimes.move_to_end((said.spec_version, said.transaction_version))
     while len(runtimes) > MAX_RUNTIMES:
         runtimes.popitem(last=False)
+    return_memory()
     log.info(f"runtime {said.spec_name} {said.spec_version} in use, metadata sha256 {runtime.metadata_sha256}")
     # What is read back is named by storage keys, which want a runtime.
     desk.on_work()
