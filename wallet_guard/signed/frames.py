@@ -8,9 +8,10 @@ and the envelope of a message have one spelling each, so they are read by a patt
 JSON all the same. The data of a message is any JSON object, and is parsed only by `read_messages`, for which the
 signature must have been verified.
 
-Why `<Bytes>`: the ecosystem's verifiers take an sr25519 signature of the wrapped text for one of the bare text. What is
-wrapped already they check once and exactly, so a frame has one meaning, and a wrong signature costs one verification
-and not two. It also is what keeps a signed text from ever being an extrinsic.
+Why `<Bytes>`: wallets wrap what they are asked to sign, and the ecosystem's sr25519 verifiers take a signature of the
+wrapped text for one of the bare text; to refuse it costs a second verification. Here the wrapping belongs to the text,
+so there is nothing to be taken for something else. It also keeps a signed frame from ever being an extrinsic, a btauth
+request or a certificate, none of which begins so.
 """
 
 import json

@@ -114,8 +114,8 @@ def invalid_shape():
     yield refused("short signature", good[2:], "shape", "128 digits")
     yield refused("CR LF", good.replace("\n", "\r\n"), "shape", "LF alone")
     yield refused("space in the header", good.replace('"v":', '"v": '), "shape", "one spelling")
-    yield refused("another order", good.replace('{"v":"btws/1","speaker":"ed25519",', '{"speaker":"ed25519","v":"btws/1",'),
-                  "shape", "one spelling")  # fmt: skip
+    swapped = good.replace('{"v":"btws/1","speaker":"ed25519",', '{"speaker":"ed25519","v":"btws/1",')
+    yield refused("another order", swapped, "shape", "one spelling")
     yield refused("another version", good.replace("btws/1", "btws/2"), "shape", "section 3")
     yield refused("seq with a leading zero", frame(seq="01"), "shape", "decimal without leading zeros")
     yield refused("negative seq", frame(seq=-1), "shape", "from 1")
@@ -172,7 +172,9 @@ def invalid_signature():
         )
     yield refused("a message appended", frame(tamper=lambda s: s[:-8] + b"\n" + raw("{}").encode() + b"</Bytes>"),
                   "signature", "step 7")  # fmt: skip
-    yield refused("signature of the unwrapped text", frame(key=_Unwrapped()), "signature", "section 3: what is signed")
+    yield refused(
+        "signature of the unwrapped text", frame(key=_Unwrapped(MINER)), "signature", "section 3: what is signed"
+    )
     broken = case(
         "a forgery takes no number", (frame(key=STRANGER), "signature"), (frame(), "taken"), why="step 8 after 7"
     )
@@ -181,17 +183,16 @@ def invalid_signature():
     as_alice = {"hotkey": ALICE.ss58_address, "scheme": "sr25519"}
     eve = bittensor_core.Keypair.create_from_uri("//Eve")
     yield refused("sr25519 by a stranger", frame(key=eve, **alice), "signature", "step 7", **as_alice)
-    yield refused("sr25519, wrapped once more", frame(key=_Wrapped(), **alice), "signature", "section 3", **as_alice)
+    unwrapped = frame(key=_Unwrapped(ALICE), **alice)
+    yield refused("sr25519 signature of the unwrapped text", unwrapped, "signature", "section 3", **as_alice)
 
 
 class _Unwrapped:
-    def sign(self, signed):
-        return MINER.sign(signed[7:-8])
+    def __init__(self, key):
+        self.key = key
 
-
-class _Wrapped:
     def sign(self, signed):
-        return ALICE.sign(b"<Bytes>" + signed + b"</Bytes>")
+        return self.key.sign(signed[7:-8])
 
 
 def invalid_message():

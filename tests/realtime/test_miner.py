@@ -1,0 +1,64 @@
+"""The miner: what cannot be sent is kept, what is kept is sent."""
+
+import pytest
+
+from wallet_guard.realtime import (
+    RealtimeError,
+    RealtimeLimits,
+    Via,
+    ends,
+)
+from wallet_guard.realtime.miner import backoff
+
+
+def test_backoff_doubles_to_its_ceiling_with_jitter():
+    assert [backoff(n, 1, 60, patient=False, chance=1.0) for n in range(8)] == [1, 2, 4, 8, 16, 32, 60, 60]
+    assert backoff(0, 1, 60, patient=True, chance=0.0) == 30
+    assert backoff(10**6, 1, 60, patient=False, chance=0.0) == 30
+    drawn = {backoff(3, 1, 60, patient=False) for _ in range(100)}
+    assert min(drawn) >= 4 <= 8 >= max(drawn)
+    assert len(drawn) > 50
+
+
+def test_what_cannot_be_sent_now_is_kept_and_says_why(kit):
+    async def scene():
+        async with kit.validator() as validator:
+            gone = validator.port
+        async with kit.miner(connected=False) as miner:
+            miner.add_validator(kit.VALIDATOR.ss58_address, f"127.0.0.1:{gone}")
+            sent = await miner.send_prediction(kit.VALIDATOR.ss58_address, {}, timeout_seconds=1)
+            assert (sent.via, sent.delivered, sent.queued, sent.problem) == (Via.NONE, False, True, ends.UNREACHABLE)
+            await kit.until(lambda: miner.check_health()["problems"])
+            assert miner.check_health()["problems"][kit.VALIDATOR.ss58_address]["code"] == "refused"
+
+    kit.run(scene())
+
+
+def test_a_spool_file_brings_back_what_a_former_life_promised(kit, tmp_path):
+    async def scene():
+        hotkey = kit.VALIDATOR.ss58_address
+        async with kit.miner(start=False, spool_path=tmp_path / "spool") as miner:
+            for number in range(5):
+                miner.send(hotkey, "note", {"n": number}, reliable=True)
+        async with kit.validator() as validator, kit.miner(validator, spool_path=tmp_path / "spool") as again:
+            await kit.until(lambda: len(validator.seen) == 5)
+            assert [data["n"] for _, data in validator.seen] == list(range(5))
+            again.send(hotkey, "note", {"n": 5}, reliable=True)
+            await kit.until(lambda: len(validator.seen) == 6 and not again.party.peers[hotkey].keeps)
+
+    kit.run(scene())
+
+
+def test_larger_than_the_other_side_takes_is_refused_where_it_is_said(kit):
+    async def scene():
+        async with (
+            kit.validator(limits=RealtimeLimits(max_frame_bytes=8000)) as validator,
+            kit.miner(validator) as miner,
+        ):
+            with pytest.raises(RealtimeError) as caught:
+                miner.send(kit.VALIDATOR.ss58_address, "note", {"x": "y" * 8000})
+            assert caught.value.end is ends.SIZE
+            assert miner.send(kit.VALIDATOR.ss58_address, "note", {"x": "y" * 7000})
+            await kit.until(lambda: validator.seen)
+
+    kit.run(scene())

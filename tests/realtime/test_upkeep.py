@@ -1,0 +1,55 @@
+"""Certificates that end, silence, renewal."""
+
+import asyncio
+import time
+
+from wallet_guard.realtime import (
+    ends,
+)
+
+
+def now_ms():
+    return time.time_ns() // 1_000_000
+
+
+def test_certificates_are_renewed_on_a_living_connection(kit):
+    async def scene():
+        made = []
+
+        async def renew():
+            made.append(kit.session(kit.VALIDATOR, seed=50 + len(made), seconds=600))
+            return made[-1]
+
+        first = kit.session(kit.VALIDATOR, seed=9, from_ms=now_ms() - 1000, seconds=3)
+        async with kit.validator(first, renew=renew) as validator, kit.miner(validator) as miner:
+            (link,) = validator._links
+            await kit.until(lambda: made, 5)
+            await asyncio.sleep(3.5)  # the first certificate has ended
+            assert validator.broadcast("game_update", {"games": [1]}) == 1
+            await kit.until(lambda: miner.seen)
+            assert validator._links == {link}
+            assert len(made) == 1
+
+    kit.run(scene())
+
+
+def test_a_connection_ends_with_the_last_certificate(kit):
+    async def scene():
+        async with kit.validator() as validator:
+            peer = await kit.Peer(validator.port, kit.session(from_ms=now_ms() - 500, seconds=2)).open()
+            await kit.until(lambda: validator.get_connected_hotkeys())
+            assert await peer.closed(6) == ends.CERTIFICATE.close
+
+    kit.run(scene())
+
+
+def test_heartbeats_of_a_silent_miner_measure_the_way(kit):
+    async def scene():
+        async with (
+            kit.validator(heartbeat_interval=30) as validator,
+            kit.miner(validator, heartbeat_interval=0.1) as miner,
+        ):
+            await kit.until(lambda: miner.party.metrics.round_trip.count >= 2)
+            assert validator.party.metrics.received["heartbeat"] >= 2
+
+    kit.run(scene())
