@@ -34,6 +34,7 @@ class Chain:
     pulse: Pulse | None = None
     pulse_ms: int = 0
     best_block: int = 0
+    best_block_ms: int = 0
 
 
 @dataclass(slots=True)
@@ -73,6 +74,8 @@ class Desk:
         """Why nothing is signed now, None if it is. For a polite answer early; every key asks again by itself."""
         why = self.lockdown.why
         if not why:
+            if self.journal.disk.is_short:
+                return Refusal("journal_unavailable", "the disk is full: only refusals are written down", "make room")
             return None
         return Refusal("locked", f"the signer is locked: {why}", "its operator opens it with 'wallet-guard unlock'")
 

@@ -7,8 +7,9 @@ syncs the log).
 2. Decision, state and audit record are one transaction: there is no signature without its record.
 3. What may follow what is the table ``_FOLLOWS``; nothing else is ever written.
 4. After the first error of the file nothing more is written or signed until a restart has opened and checked it
-again: after a failed sync nobody
-   knows what is on the disk.
+again: after a failed sync nobody knows what is on the disk. Only a full disk is no such error: what did not fit was
+never there (``disk``).
+5. The log is copied into the file here, not by SQLite in passing: it would keep a failed sync to itself.
 
 Only this module speaks SQL.
 """
@@ -26,11 +27,18 @@ from typing import Any, NamedTuple
 from wallet_guard.host.config import ConfigurationError
 from wallet_guard.host.private import ensure_private_folder
 from wallet_guard.ipc.questions import FINAL_STATES, ClientView, Failure, SetWeights, State
-from wallet_guard.signed.audit import GENESIS_HASH, Record, record_hash
+from wallet_guard.signed.audit import GENESIS_HASH, BrokenChainError, Point, Record, record_hash, verify_chain
+from wallet_guard.signer.disk import Disk
 
 JOURNAL_FILE = "journal.sqlite3"
 
 SCHEMA_VERSION = 1
+
+MAX_LOG_BYTES = 4 * 1024 * 1024
+"""4 MiB: SQLite's own default, a thousand pages. Then the log is copied into the file, and begins anew."""
+
+MAX_CHECKED_RECORDS = 50_000
+"""Audit records verified at a start, the newest: a quarter of a second. ``audit verify`` does all."""
 
 _FOLLOWS: dict[State, frozenset[State]] = {
     State.ACCEPTED: frozenset({State.ACCEPTED, State.SIGNED, State.FAILED, State.EXPIRED}),
@@ -211,6 +219,8 @@ class Journal:
             "SELECT coalesce(max(seq), 0), (SELECT hash FROM audit ORDER BY seq DESC LIMIT 1) FROM audit"
         ).fetchone()
         self._head = self._head or GENESIS_HASH
+        self.disk = Disk(self.path)
+        self.disk.hold()
 
     def _open(self) -> None:
         for pragma in (
@@ -219,6 +229,7 @@ class Journal:
             "foreign_keys = ON",
             # 1 MiB of cache: the open intents and the newest records; a signer is meant to stay small.
             "cache_size = -1024",
+            "wal_autocheckpoint = 0",
         ):
             self._db.execute(f"PRAGMA {pragma}")
         (version,) = self._db.execute("PRAGMA user_version").fetchone()
@@ -230,6 +241,21 @@ class Journal:
             (sound,) = self._db.execute("PRAGMA quick_check(1)").fetchone()
             if sound != "ok":
                 raise ConfigurationError(f"{self.path}: expected a sound journal, found: {sound}")
+            self._check_newest_records()
+        # What a crash left in the log is written and synced once more, before anything is decided on it: after a failed
+        # sync the system may show what it could not write.
+        self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+    def _check_newest_records(self) -> None:
+        (before,) = self._db.execute("SELECT coalesce(max(seq), 0) - ? FROM audit", (MAX_CHECKED_RECORDS,)).fetchone()
+        since = None
+        if before > 0:
+            row = self._db.execute("SELECT hash FROM audit WHERE seq = ?", (before,)).fetchone()
+            since = Point(before, row[0] if row else b"")
+        try:
+            verify_chain(self.records(since.seq if since else 0), since=since)
+        except BrokenChainError as error:
+            raise ConfigurationError(f"{self.path}: the audit chain is broken: {error}; restore a backup") from error
 
     def close(self) -> None:
         """Closes the file; what was committed stays."""
@@ -241,29 +267,53 @@ class Journal:
         """One durable step: all of what the writer was told, or nothing.
 
         Raises:
-            JournalError: it could not be written; from then on every transaction raises.
+            JournalError: it could not be written; from then on every transaction raises (unless the disk is full).
         """
-        if self.error:
-            raise JournalError(self.error)
+        self._check_place()
         seq, head = self._seq, self._head
         try:
             self._db.execute("BEGIN IMMEDIATE")
             try:
                 yield Writer(self)
+            except sqlite3.Error:
+                raise  # SQLite may have rolled back by itself
             except BaseException:
                 self._db.execute("ROLLBACK")
                 self._seq, self._head = seq, head
                 self.forget_clients()
                 raise
             self._db.execute("COMMIT")
+            self._check_place()
         except sqlite3.Error as error:
             self._seq, self._head = seq, head
             # A commit that failed may leave its transaction open, and then this connection would read, and the signer
             # give out, what is on no disk.
             with suppress(sqlite3.Error):
                 self._db.execute("ROLLBACK")
-            self.error = f"the journal cannot be written: {error}"
-            raise JournalError(self.error) from error
+            self.forget_clients()
+            why = f"the journal cannot be written: {error}"
+            if _is_full(error):
+                self.disk.release()
+            else:
+                self.error = why
+            raise JournalError(why) from error
+        if self.disk.log_bytes() > MAX_LOG_BYTES:
+            self._empty_log()
+
+    def _check_place(self) -> None:
+        self.error = self.error or self.disk.why_moved()
+        if self.error:
+            raise JournalError(self.error)
+
+    def _empty_log(self) -> None:
+        """Copies the log into the file. The transaction before it is safe whatever comes of this; the next is not."""
+        try:
+            self._db.execute("PRAGMA wal_checkpoint(PASSIVE)")
+        except sqlite3.Error as error:
+            if _is_full(error):
+                self.disk.release()
+            else:
+                self.error = f"the journal cannot be written: {error}"
 
     def audit(self, at_ms: int, kind: str, client: str, body: dict[str, Any]) -> None:
         """Appends one record; call it inside a transaction, through ``Writer.record``."""
@@ -347,6 +397,15 @@ class Journal:
             ss58_address,
         )
 
+    def lowest_nonce_block(self, ss58_address: str) -> int:
+        """The block in which the chain process saw the nonce below ``lowest_nonce``; 0 if none."""
+        return self._number(
+            "SELECT coalesce(max(block_number), 0) FROM intents WHERE ss58_address = ? AND nonce = ? "
+            "AND state IN ('finalized', 'effective', 'failed')",
+            ss58_address,
+            self.lowest_nonce(ss58_address) - 1,
+        )
+
     def last_signed(self, ss58_address: str, netuid: int, mechid: int) -> Intent | None:
         """The newest weights of this slot whose signature was or may be taken; None if there are none."""
         return self._one(
@@ -392,9 +451,11 @@ class Journal:
         ).fetchone()
         return bool(row[0]) if row else None
 
-    def records(self) -> Iterator[Record]:
-        """The audit chain, from the first record on."""
-        rows = self._db.execute("SELECT seq, at_ms, kind, client, body, hash FROM audit ORDER BY seq")
+    def records(self, after: int = 0) -> Iterator[Record]:
+        """The audit chain, from the first record after number ``after`` on."""
+        rows = self._db.execute(
+            "SELECT seq, at_ms, kind, client, body, hash FROM audit WHERE seq > ? ORDER BY seq", (after,)
+        )
         return (Record(*row) for row in rows)
 
     def _one(self, where: str, *values: Any) -> Intent | None:
@@ -410,6 +471,11 @@ class Journal:
     def execute(self, query: str, *values: Any) -> int:
         """Rows changed. For ``Writer`` alone."""
         return self._db.execute(query, values).rowcount
+
+
+def _is_full(error: sqlite3.Error) -> bool:
+    # Errors that SQLite itself did not raise have no code.
+    return getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL
 
 
 def _lock_folder(folder: Path) -> int:

@@ -120,6 +120,10 @@ class Server:
         if time.monotonic() < self._tick_due:
             return
         self._tick_due = time.monotonic() + TICK_SECONDS
+        disk = self._desk.journal.disk
+        if disk.is_short and disk.hold():
+            log.warning("there is room on the disk again")
+            self._tell_work()
         try:
             if follow.tick(self._desk):
                 self._tell_work()
