@@ -294,6 +294,39 @@ def test_a_client_that_does_not_read_is_dropped(serve, eventually) -> None:
     run(main())
 
 
+def test_a_client_that_pipelines_and_does_not_read_is_read_no_further(serve, eventually) -> None:
+    async def main() -> None:
+        big = Routes([("GET", "/big", lambda _: Response(200, bytes(1_000_000)))])
+        server = Server(big)
+        async with serve(server) as connect:
+            raw = await connect()
+            raw.reader._transport.pause_reading()
+            held = asyncio.create_task(raw.say(GET % b"big" * 1_000_000))
+            await asyncio.sleep(0.5)
+            (connection,) = server._connections
+            assert 64 * 1024 < connection._parser.buffered < 200_000
+            assert not held.done()
+            held.cancel()
+
+    run(main())
+
+
+def test_an_answer_that_closes_may_take_its_time(serve) -> None:
+    async def main() -> None:
+        body = bytes(20_000_000)
+        big = Routes([("GET", "/big", lambda _: Response(200, body, close=True))])
+        async with serve(Server(big, limits=ServerLimits(linger_seconds=0.1, stall_seconds=5))) as connect:
+            raw = await connect()
+            await raw.say(GET % b"big")
+            received = 0
+            while data := await raw.hear():
+                received += len(data)
+                await asyncio.sleep(0.005)
+            assert received > len(body)
+
+    run(main())
+
+
 def test_what_waits_behind_a_handler_is_bounded(serve, eventually) -> None:
     release = asyncio.Event()
 
@@ -330,8 +363,12 @@ def test_an_upgrade_is_for_the_paths_that_have_one(serve) -> None:
             await raw.say(opening.replace(b"\r\n\r\n", b"\r\n" + fields + b"\r\n"))
             assert (await raw.hear()).startswith(b"HTTP/1.1 200 ")
             await raw.say((GET % b"ws").replace(b"\r\n\r\n", b"\r\n" + fields + b"\r\n"))
-            answer = await raw.hear_all()
+            answer = await raw.hear()
             assert answer.startswith(b"HTTP/1.1 426 ")
             assert b"Sec-WebSocket-Version: 13\r\n" in answer
+            await raw.say(GET % b"ws")
+            answer = await raw.hear()
+            assert answer.startswith(b"HTTP/1.1 426 ")
+            assert b"Upgrade: websocket\r\n" in answer
 
     run(main())

@@ -1,4 +1,4 @@
-from wallet_guard.net.deadlines import TICK_SECONDS, Wheel
+from wallet_guard.net.deadlines import TICK_SECONDS, Outflow, Wheel
 
 
 def test_an_item_is_due_once_and_not_early() -> None:
@@ -39,3 +39,24 @@ def test_a_clock_that_goes_back_repeats_nothing() -> None:
     wheel.add("a", 100.0, 1.0)
     assert wheel.take_due(102.0) == ["a"]
     assert wheel.take_due(99.0) == []
+
+
+def test_an_outflow_that_moves_is_not_stuck() -> None:
+    outflow = Outflow(100.0)
+    for second in range(20):
+        assert not outflow.is_stuck(1000 - second, 100.0 + second, 5.0)
+
+
+def test_an_outflow_that_stands_still_is_stuck() -> None:
+    outflow = Outflow(100.0)
+    assert not outflow.is_stuck(1000, 105.0, 5.0)
+    assert outflow.is_stuck(1000, 105.1, 5.0)
+    assert outflow.is_stuck(2000, 106.0, 5.0)
+    assert not outflow.is_stuck(1999, 107.0, 5.0)
+
+
+def test_an_empty_outflow_is_never_stuck() -> None:
+    outflow = Outflow(100.0)
+    assert not outflow.is_stuck(0, 200.0, 5.0)
+    assert not outflow.is_stuck(10, 205.0, 5.0)
+    assert outflow.is_stuck(10, 205.1, 5.0)

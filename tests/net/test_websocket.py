@@ -168,7 +168,7 @@ def test_an_endpoint_that_fails_closes_with_1011_and_is_logged_once(serve, caplo
         async with serve(server_of(Echo())) as connect:
             raw = await opened(connect)
             await raw.say(masked(FIN | TEXT, b"fail"))
-            assert await raw.hear() == encode_frame(FIN | CLOSE, b"\x03\xf3")
+            assert await raw.hear_all() == encode_frame(FIN | CLOSE, b"\x03\xf3internal error")
 
     with caplog.at_level(logging.ERROR, "wallet_guard.net"):
         asyncio.run(main())
@@ -187,9 +187,7 @@ def test_an_endpoint_that_fails_at_both_ends_ends_only_its_connection(serve, cap
     async def main() -> None:
         async with serve(server_of(Fails())) as connect:
             raw = await opened(connect)
-            assert await raw.hear() == encode_frame(FIN | CLOSE, b"\x03\xf3")
-            await raw.say(masked(FIN | CLOSE, b"\x03\xf3"))
-            assert await raw.hear_all() == b""
+            assert await raw.hear_all() == encode_frame(FIN | CLOSE, b"\x03\xf3internal error")
 
     with caplog.at_level(logging.ERROR, "wallet_guard.net"):
         asyncio.run(main())
@@ -335,6 +333,21 @@ def test_an_inbox_that_is_full_stops_reading_and_goes_on(serve) -> None:
             assert [len(message) for message in received] == [100_000] * 20
             await raw.say(masked(FIN | CLOSE))
             assert [message async for message in inbox] == []
+
+    asyncio.run(main())
+
+
+def test_a_handler_that_takes_its_time_is_not_the_peers_silence(serve) -> None:
+    async def main() -> None:
+        inbox = Inbox(max_messages=1)
+        server = server_of(inbox, WebSocketLimits(ping_seconds=0.1, pong_seconds=0.1))
+        async with serve(server) as connect:
+            raw = await opened(connect)
+            await raw.say(masked(FIN | TEXT, b"a"))
+            await asyncio.sleep(1.5)
+            await raw.say(masked(FIN | TEXT, b"b"))
+            assert [await inbox.receive(), await inbox.receive()] == ["a", "b"]
+            assert server.counts["pong_seconds"] == 0
 
     asyncio.run(main())
 

@@ -2,7 +2,7 @@
 
 One request is served at a time. What is complete is answered within the read that brought it, in order, and
 leaves in one write; a handler that is a coroutine gets a task, and the requests behind it wait.
-Reading goes on while a handler runs, up to one buffer: that is how we notice that the client has gone.
+Reading goes on while a handler runs, up to a ceiling: that is how we notice that the client has gone.
 An end of the client's stream counts as its departure, since a half-closed connection cannot be told from a
 closed one.
 
@@ -19,6 +19,7 @@ from collections.abc import Awaitable
 from time import monotonic
 from typing import Protocol
 
+from wallet_guard.net.deadlines import Outflow
 from wallet_guard.net.exchange import Peer, Request, Response
 from wallet_guard.net.limits import ServerLimits
 from wallet_guard.net.websocket import Endpoint, WebSocket
@@ -86,9 +87,11 @@ class HttpConnection(asyncio.BufferedProtocol):
     __slots__ = (
         "_body_bytes",
         "_body_head",
+        "_held",
         "_host",
         "_lingering",
         "_out",
+        "_outflow",
         "_parser",
         "_served",
         "_since",
@@ -107,11 +110,13 @@ class HttpConnection(asyncio.BufferedProtocol):
         self._out: list[bytes] = []
         self._served = 0
         # when the current wait began: for a head, a body, a request, a handler, or lingering
-        self._since = 0.0
+        self._since = monotonic()
         self._body_head: RequestHead | None = None  # whose body is awaited
         self._body_bytes = 0  # received since
-        self._stalled = 0.0  # since when the peer takes nothing; 0 while it does
+        self._stalled = False  # the peer has enough to read
+        self._held = False  # reading is paused: enough waits already
         self._lingering = False
+        self._outflow = Outflow(self._since)
         self.peer = Peer("", 0, -1)
         self.scheme = "http"
 
@@ -126,7 +131,6 @@ class HttpConnection(asyncio.BufferedProtocol):
         """A client has connected (and, with TLS, shaken hands)."""
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
-        self._since = monotonic()
         self.peer = _peer(transport)
         self.scheme = "http" if transport.get_extra_info("ssl_object") is None else "https"
         if not self._host.admit(self):
@@ -140,18 +144,17 @@ class HttpConnection(asyncio.BufferedProtocol):
         """Bytes from the client."""
         if self._lingering:
             return
-        data = bytes(self._host.buffer[:nbytes])
         phase = self._parser.phase
-        self._parser.receive(data)
-        if self._task is not None:
-            if self._parser.buffered > _MAX_WAITING_BYTES and self._transport is not None:
-                self._transport.pause_reading()
-            return
-        if phase == IDLE:
-            self._since = monotonic()
-        elif phase == BODY:
-            self._body_bytes += len(data)
-        self._serve()
+        self._parser.receive(bytes(self._host.buffer[:nbytes]))
+        if self._task is None and not self._stalled:
+            if phase == IDLE:
+                self._since = monotonic()
+            elif phase == BODY:
+                self._body_bytes += nbytes
+            self._serve()
+        elif self._parser.buffered > _MAX_WAITING_BYTES and self._transport is not None:
+            self._held = True
+            self._transport.pause_reading()
 
     def eof_received(self) -> bool:
         """The client has gone: see the module."""
@@ -167,11 +170,11 @@ class HttpConnection(asyncio.BufferedProtocol):
 
     def pause_writing(self) -> None:
         """The client does not read; nothing further is answered until it does."""
-        self._stalled = monotonic()
+        self._stalled = True
 
     def resume_writing(self) -> None:
         """The client reads again."""
-        self._stalled = 0.0
+        self._stalled = False
         if self._task is None and not self._lingering:
             self._serve()
 
@@ -181,11 +184,14 @@ class HttpConnection(asyncio.BufferedProtocol):
         """Applies the deadlines; returns the seconds until the next look."""
         limits = self._host.limits
         waited = now - self._since
-        if self._stalled and now - self._stalled > limits.stall_seconds:
+        unwritten = 0 if self._transport is None else self._transport.get_write_buffer_size()
+        if self._outflow.is_stuck(unwritten, now, limits.stall_seconds):
             self._host.count("stall_seconds")
             self.abort()
         elif self._lingering:
-            if waited > limits.linger_seconds:
+            if unwritten:
+                self._since = now
+            elif waited > limits.linger_seconds:
                 self.abort()
         elif self._task is not None:
             if waited > limits.handler_seconds:
@@ -209,8 +215,12 @@ class HttpConnection(asyncio.BufferedProtocol):
             self._expire("head_seconds", "the head came too slowly")
 
     def close(self) -> None:
-        """Ends the connection once what is written has left."""
-        if self._transport is not None:
+        """Ends the connection once what is written has left, within the deadlines."""
+        if self._transport is None:
+            return
+        if self._transport.get_write_buffer_size():
+            self._linger()
+        else:
             self._transport.close()
 
     def abort(self) -> None:
@@ -235,6 +245,14 @@ class HttpConnection(asyncio.BufferedProtocol):
         except HttpError as error:
             self._fail(error.status, error.reason, error.fields)
         self._flush()
+        if self._held and self._task is None and not self._stalled:
+            self._release()
+
+    def _release(self) -> None:
+        """Reads again, after all that waited was looked at."""
+        self._held = False
+        if self._transport is not None:
+            self._transport.resume_reading()
 
     def _await_body(self) -> None:
         self._body_head = self._parser.body_head
@@ -246,8 +264,8 @@ class HttpConnection(asyncio.BufferedProtocol):
     def _dispatch(self, request: Request) -> None:
         try:
             outcome = self._host.answer(request)
-        except HttpError:
-            raise
+        except HttpError as error:
+            outcome = self._error_response(error)
         except Exception:
             _logger.exception("the handler of %s %s failed", request.method, request.path)
             outcome = self._host.error(500, "internal error")
@@ -275,8 +293,6 @@ class HttpConnection(asyncio.BufferedProtocol):
             self._upgrade(request, outcome)
             return
         self._respond(request, outcome)
-        if not self._transport.is_reading():
-            self._transport.resume_reading()
         self._serve()
 
     def _respond(self, request: Request, response: Response) -> None:
@@ -319,7 +335,7 @@ class HttpConnection(asyncio.BufferedProtocol):
         self._transport = None
         self._lingering = True  # nothing of this object is used any further
         self._host.upgraded(self, websocket)
-        if not transport.is_reading():
+        if self._held:
             transport.resume_reading()
         websocket.open(transport, rest)
 
@@ -347,8 +363,8 @@ class HttpConnection(asyncio.BufferedProtocol):
         transport = self._transport
         if transport is None:
             return
-        if not transport.is_reading():
-            transport.resume_reading()
+        if self._held:
+            self._release()
         if transport.can_write_eof():
             transport.write_eof()
         else:

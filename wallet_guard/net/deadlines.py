@@ -39,3 +39,20 @@ class Wheel(Generic[T]):
             due.extend(self._ticks.pop(key, ()))
         self._reached = max(tick, self._reached)
         return due
+
+
+class Outflow:
+    """Whether a peer takes what is written to it: slowly is fine, not at all is not."""
+
+    __slots__ = ("_left", "_moved")
+
+    def __init__(self, now: float) -> None:
+        self._left = 0
+        self._moved = now
+
+    def is_stuck(self, left: int, now: float, seconds: float) -> bool:
+        """Whether of the `left` unwritten bytes nothing has moved for `seconds`, as far as looks like this one tell."""
+        if left == 0 or left < self._left:
+            self._moved = now
+        self._left = left
+        return now - self._moved > seconds

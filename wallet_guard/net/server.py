@@ -157,6 +157,9 @@ class Server:
             return self._websockets[request.path](request)
         found = self._routes.find(request.head.method, request.head.path)
         if found.handler is None:
+            if not found.allowed and request.path in self._websockets:
+                response = self._on_error(426, "this path speaks WebSocket only")
+                return response._replace(headers=(*response.headers, ("Upgrade", "websocket")))
             if not found.allowed:
                 return self._on_error(404, "no such path")
             response = self._on_error(405, "the path does not know this method")

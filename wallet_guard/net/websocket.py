@@ -8,18 +8,22 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from time import monotonic
 from typing import Protocol
 
+from wallet_guard.net.deadlines import Outflow
 from wallet_guard.net.exchange import Peer, Request
 from wallet_guard.net.limits import WebSocketLimits
+from wallet_guard.wire.errors import WebSocketError
 from wallet_guard.wire.websocket import closing
-from wallet_guard.wire.websocket.machine import CLOSED, OPEN, Machine
+from wallet_guard.wire.websocket.machine import CLOSED, OPEN, WHOLE_BINARY, WHOLE_TEXT, Machine
 
 _logger = logging.getLogger("wallet_guard.net")
 
 # A single message of this size is written after its head instead of being copied behind it: a second call costs less.
 _UNJOINED_BYTES = 64 * 1024
+_STALL_LOOK_SECONDS = 1.0  # between two looks at whether unwritten bytes move
 
 
 class Endpoint:
@@ -74,13 +78,15 @@ class WebSocket(asyncio.BufferedProtocol):
         "_held",
         "_limits",
         "_machine",
+        "_outflow",
         "_owner",
         "_serves",
-        "_stalled_since",
+        "_stalled",
         "_transport",
         "_writable",
         "close_code",
         "close_reason",
+        "on_message",
         "peer",
         "request",
         "state",
@@ -97,13 +103,16 @@ class WebSocket(asyncio.BufferedProtocol):
         self._endpoint = endpoint
         self._owner = owner
         self._limits = limits
+        # straight to the endpoint: a method in between would be a tenth of the cost of a short message
+        self.on_message = partial(endpoint.on_message, self)
         self._machine = Machine(self, limits.messages, new_key)
         self._transport: asyncio.Transport | None = None
         self._corked = False  # inside a read: sends are collected for one write
         self._heard = 0.0  # when the last byte came
         self._asked = 0.0  # when we last sent a ping on silence
         self._closing_since = 0.0
-        self._stalled_since = 0.0
+        self._outflow = Outflow(monotonic())
+        self._stalled = False  # the peer has enough to read
         self._finished = False  # nothing further will be written
         self._serves = new_key is None
         self._held = False  # reading is paused by the endpoint
@@ -134,11 +143,11 @@ class WebSocket(asyncio.BufferedProtocol):
 
     def send_text(self, text: str) -> bool:
         """Sends a text message."""
-        return self._machine.send_text(text) and (self._corked or self._flush())
+        return self._machine.send(WHOLE_TEXT, text.encode()) and (self._corked or self._flush())
 
     def send_binary(self, data: bytes) -> bool:
         """Sends a binary message."""
-        return self._machine.send_binary(data) and (self._corked or self._flush())
+        return self._machine.send(WHOLE_BINARY, data) and (self._corked or self._flush())
 
     def send_encoded(self, frame: bytes) -> bool:
         """Sends a frame made once by `wire.websocket.frames.encode_frame` for many peers; server role only."""
@@ -176,7 +185,7 @@ class WebSocket(asyncio.BufferedProtocol):
 
     async def drain(self) -> None:
         """Waits until the peer has taken most of what is queued, or the connection has ended."""
-        while self._stalled_since and self._transport is not None:
+        while self._stalled and self._transport is not None:
             if self._writable is None:
                 self._writable = asyncio.get_running_loop().create_future()
             await asyncio.shield(self._writable)
@@ -200,21 +209,24 @@ class WebSocket(asyncio.BufferedProtocol):
         """Applies the deadlines; returns the seconds until the next look."""
         limits = self._limits
         self._machine.renew_budget()
-        if self._stalled_since and now - self._stalled_since > limits.stall_seconds:
+        unwritten = self.queued_bytes
+        if self._outflow.is_stuck(unwritten, now, limits.stall_seconds):
             self._drop("stall_seconds")
         if self._closing_since:
             if now - self._closing_since > limits.close_seconds:
                 self._drop("close_seconds")
             return limits.close_seconds
+        if self._transport is not None and not self._transport.is_reading():
+            self._heard = now  # it is us who do not listen
         silence = now - self._heard
         if silence < limits.ping_seconds:
-            return limits.ping_seconds - silence
+            return _STALL_LOOK_SECONDS if unwritten else limits.ping_seconds - silence
         if self._asked <= self._heard:
             self._asked = now
             self.ping()
         elif now - self._asked > limits.pong_seconds:
             self._drop("pong_seconds")
-        return min(limits.pong_seconds, limits.ping_seconds)
+        return _STALL_LOOK_SECONDS if unwritten else min(limits.pong_seconds, limits.ping_seconds)
 
     # --- asyncio.BufferedProtocol
 
@@ -245,26 +257,22 @@ class WebSocket(asyncio.BufferedProtocol):
         """The transport is gone."""
         self._transport = None
         self._machine.receive_eof()
-        self._stalled_since = 0.0
+        self._stalled = False
         self._wake()
         self._owner.websocket_lost(self)
 
     def pause_writing(self) -> None:
         """The peer does not keep up."""
-        self._stalled_since = monotonic()
+        self._stalled = True
         self._set_reading()
 
     def resume_writing(self) -> None:
         """The peer has caught up."""
-        self._stalled_since = 0.0
+        self._stalled = False
         self._set_reading()
         self._wake()
 
     # --- events of the machine
-
-    def on_message(self, data: str | bytes) -> None:
-        """Passes it on."""
-        self._endpoint.on_message(self, data)
 
     def on_ping(self, payload: bytes) -> None:
         """The pong is queued already."""
@@ -319,7 +327,7 @@ class WebSocket(asyncio.BufferedProtocol):
     def _set_reading(self) -> None:
         # A server reads nothing from a peer that does not read. A client does, or both might wait for each
         # other.
-        pause = self._held or (self._serves and self._stalled_since > 0)
+        pause = self._held or (self._serves and self._stalled)
         if self._transport is None or self._transport.is_closing():
             return
         if pause and self._transport.is_reading():
@@ -329,8 +337,7 @@ class WebSocket(asyncio.BufferedProtocol):
 
     def _broken(self, where: str) -> None:
         _logger.exception("an endpoint failed in %s", where)
-        self._machine.send_close(closing.INTERNAL_ERROR)
-        self._closing_since = monotonic()
+        self._machine.fail(WebSocketError(closing.INTERNAL_ERROR, "internal error"))
 
     def _drop(self, why: str) -> None:
         self._owner.count(why)

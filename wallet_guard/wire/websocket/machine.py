@@ -49,9 +49,9 @@ OPEN: Final = 0
 CLOSING: Final = 1
 CLOSED: Final = 2
 
-_WHOLE_TEXT = FIN | TEXT
-_WHOLE_BINARY = FIN | BINARY
-_SHORT_HEADS = {first: [bytes((first, size)) for size in range(126)] for first in (_WHOLE_TEXT, _WHOLE_BINARY)}
+WHOLE_TEXT: Final = FIN | TEXT
+WHOLE_BINARY: Final = FIN | BINARY
+_SHORT_HEADS = {first: [bytes((first, size)) for size in range(126)] for first in (WHOLE_TEXT, WHOLE_BINARY)}
 _OFF = 1 << 64  # an index behind everything: not for the short path
 _NOTHING = bytearray()  # shared by all connections without a message in progress; never appended to
 _new_utf8_decoder = codecs.getincrementaldecoder("utf-8")
@@ -97,6 +97,7 @@ class Machine:
         "_limits",
         "_mask_bit",
         "_new_key",
+        "_on_message",
         "_opcode",
         "_rest",
         "_short",
@@ -107,6 +108,7 @@ class Machine:
 
     def __init__(self, events: Events, limits: Limits, new_key: Callable[[], bytes] | None = None) -> None:
         self._events = events
+        self._on_message = events.on_message
         self._limits = limits
         self._new_key = new_key  # four unpredictable bytes at each call (section 5.3): the client role
         self._mask_bit = MASKED if new_key is None else 0  # what the peer's frames must have
@@ -120,7 +122,7 @@ class Machine:
         self._collected = _NOTHING  # the message in progress
         self._decoder: codecs.IncrementalDecoder | None = None  # checks the text in progress
         self._budget = limits.control_budget
-        self.failure: WebSocketError | None = None  # the peer's fault that ended the connection
+        self.failure: WebSocketError | None = None  # the fault that ended the connection
         self.state = OPEN
         self.outgoing: list[bytes] = []
 
@@ -131,9 +133,9 @@ class Machine:
         try:
             self._read(data)
         except WebSocketError as error:
-            self._fail(error)
+            self.fail(error)
         except UnicodeDecodeError:
-            self._fail(WebSocketError(closing.INVALID_DATA, "a text message is no UTF-8"))
+            self.fail(WebSocketError(closing.INVALID_DATA, "a text message is no UTF-8"))
 
     def receive_eof(self) -> None:
         """The transport ended."""
@@ -145,11 +147,11 @@ class Machine:
         Raises:
             UnicodeEncodeError: a lone surrogate, which UTF-8 cannot say.
         """
-        return self._send(_WHOLE_TEXT, text.encode())
+        return self.send(WHOLE_TEXT, text.encode())
 
     def send_binary(self, data: bytes) -> bool:
         """Queues a binary message; False if the connection is no longer open."""
-        return self._send(_WHOLE_BINARY, data)
+        return self.send(WHOLE_BINARY, data)
 
     def send_encoded(self, frame: bytes) -> bool:
         """Queues a frame that `encode_frame` made, once for many peers; server role only, since no mask is shared."""
@@ -162,7 +164,7 @@ class Machine:
     def send_ping(self, payload: bytes = b"") -> bool:
         """Queues a ping of at most 125 bytes; False if the connection is no longer open."""
         assert len(payload) <= MAX_CONTROL_BYTES
-        return self._send(FIN | PING, payload)
+        return self.send(FIN | PING, payload)
 
     def send_close(self, code: int = closing.NORMAL, reason: str = "") -> bool:
         """Queues a close frame and moves on to CLOSING; False if the connection is no longer open.
@@ -170,7 +172,7 @@ class Machine:
         Raises:
             ValueError: a code that must not be sent.
         """
-        sent = self._send(FIN | CLOSE, closing.encode_close(code, reason))
+        sent = self.send(FIN | CLOSE, closing.encode_close(code, reason))
         if sent:
             self.state = CLOSING
         return sent
@@ -179,7 +181,8 @@ class Machine:
         """Allows the peer `control_budget` further pings and pongs; called by the owner of the clock."""
         self._budget = self._limits.control_budget
 
-    def _send(self, first: int, payload: bytes) -> bool:
+    def send(self, first: int, payload: bytes) -> bool:
+        """Queues a frame that begins with `first`, WHOLE_TEXT or WHOLE_BINARY; False if no longer open."""
         if self.state != OPEN:
             return False
         if self._new_key is not None:
@@ -208,7 +211,7 @@ class Machine:
                 after = start + size if size > 125 else _OFF  # in its shortest form or not
             else:
                 after = start + size if size < 126 else _OFF
-            if (first != _WHOLE_TEXT and first != _WHOLE_BINARY) or after > end or size > short or self._opcode:
+            if (first != WHOLE_TEXT and first != WHOLE_BINARY) or after > end or size > short or self._opcode:
                 after = self._take_frame(data, position)
                 if after < 0:
                     break
@@ -216,9 +219,9 @@ class Machine:
                 continue
             position = after
             payload = data[start:after] if not mask_bit else apply_mask(data[start:after], data[start - 4 : start])
-            message = str(payload, "utf-8") if first == _WHOLE_TEXT else bytes(payload)
+            message = str(payload, "utf-8") if first == WHOLE_TEXT else bytes(payload)
             if self.state == OPEN:
-                self._events.on_message(message)
+                self._on_message(message)
         self._rest = data[position:]
 
     def _take_frame(self, data: bytes, position: int) -> int:
@@ -324,27 +327,28 @@ class Machine:
 
     def _deliver(self, message: str | bytes) -> None:
         if self.state == OPEN:
-            self._events.on_message(message)
+            self._on_message(message)
 
     def _take_control(self, opcode: int, payload: bytes) -> None:
         if opcode == CLOSE:
             code, reason = closing.parse_close(payload)
             # section 5.5.1: the answer echoes the code
-            self._send(FIN | CLOSE, closing.encode_close(code, ""))
+            self.send(FIN | CLOSE, closing.encode_close(code, ""))
             self._end(code, reason)
             return
         self._budget -= 1
         if self._budget < 0:
             raise WebSocketError(closing.POLICY_VIOLATION, "too many pings and pongs")
         if opcode == PING:
-            self._send(FIN | PONG, payload)
+            self.send(FIN | PONG, payload)
             self._events.on_ping(payload)
         else:
             self._events.on_pong(payload)
 
-    def _fail(self, error: WebSocketError) -> None:
+    def fail(self, error: WebSocketError) -> None:
+        """Closes at once with the error's code, as for a fault of the peer; nothing further is read."""
         self.failure = error
-        self._send(FIN | CLOSE, closing.encode_close(error.code, error.reason))
+        self.send(FIN | CLOSE, closing.encode_close(error.code, error.reason))
         self._end(error.code, error.reason)
 
     def _end(self, code: int, reason: str) -> None:
