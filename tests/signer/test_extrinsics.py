@@ -276,6 +276,13 @@ def test_only_the_runtime_in_use_is_signed_for(node: Node, said: Any) -> None:
     assert isinstance(node.ask(), ExtrinsicView)
 
 
+def test_the_head_moves_on_by_our_own_clock(node: Node) -> None:
+    assert node.refused(era_current=HEAD + 7) == "era_refused"
+    node.bench.clock[0] += 5 * 12_000
+    assert isinstance(node.ask(era_current=HEAD + 7), ExtrinsicView)
+    assert node.refused(era_current=HEAD + 8, nonce=8) == "era_refused"
+
+
 # The nonce lane -----------------------------------------------------------------------------------------------------
 
 

@@ -42,7 +42,7 @@ MIN_ERA_BLOCKS = 4
 """The runtime's own least."""
 
 MAX_AHEAD_BLOCKS = 2
-"""How far an era's first block may be ahead of the head that we know: news of the head are seconds old."""
+"""How far an era's first block may be ahead of where our clock puts the head: blocks come unevenly."""
 
 MAX_GIVEN_AWAY = 64
 """Nonces of one hotkey under signatures that may still be used: nobody holds a stock of them for another day."""
@@ -172,20 +172,22 @@ def _check_era(desk: Desk, question: SignExtrinsic) -> None:
             "era_refused",
             f"era: expected a power of two from {MIN_ERA_BLOCKS} to {MAX_ERA_BLOCKS} blocks, found {str(period)[:24]}",
         )
-    head = _head(desk)
+    head, latest = _head(desk)
     # The era that is written for a block begins with that block.
-    if not max(0, head - period + 1) <= current <= head + MAX_AHEAD_BLOCKS:
+    if not max(0, head - period + 1) <= current <= latest:
         raise _RefusedError(
             "era_refused", f"era: expected one that holds at block {head}, found one of block {str(current)[:24]}"
         )
 
 
-def _head(desk: Desk) -> int:
+def _head(desk: Desk) -> tuple[int, int]:
+    """The highest head that we were told of, and the highest that it may have become since, by our own clock."""
     pulse = desk.chain.pulse
-    head = max(desk.chain.best_block, (pulse.best_block or 0) if pulse is not None else 0)
-    if not head:
+    told = pulse.best_block if pulse is not None else None
+    if told is None:
         raise _RefusedError("chain_unavailable", "the chain's head is not known yet", "is the chain process running?")
-    return head
+    since = max(0, desk.now_ms() - desk.chain.pulse_ms) / desk.block_ms
+    return told, told + int(since) + MAX_AHEAD_BLOCKS
 
 
 def _rebuild(runtime: Runtime, question: SignExtrinsic) -> bytes:
