@@ -13,6 +13,7 @@ from wallet_guard.net import (
     ServerLimits,
     WebSocket,
     WebSocketLimits,
+    encode_text,
     open_websocket,
     parse_url,
 )
@@ -358,7 +359,8 @@ def test_an_encoded_frame_goes_to_many(serve, eventually) -> None:
         async with serve(server_of(echo)) as connect:
             raws = [await opened(connect) for _ in range(3)]
             await eventually(lambda: len(echo.opened) == 3)
-            frame = encode_frame(FIN | TEXT, b"all")
+            frame = encode_text("all")
+            assert frame == encode_frame(FIN | TEXT, b"all")
             assert all(websocket.send_encoded(frame) for websocket in echo.opened)
             assert [await raw.hear() for raw in raws] == [frame] * 3
 

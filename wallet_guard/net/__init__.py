@@ -38,7 +38,9 @@ from wallet_guard.net.limits import HttpLimits, MessageLimits, ServerLimits, Web
 from wallet_guard.net.routes import Handler, Route, Routes
 from wallet_guard.net.server import Server, WebSocketHandler
 from wallet_guard.net.tls import client_context, server_context
-from wallet_guard.net.websocket import Endpoint, Inbox, WebSocket
+from wallet_guard.net.websocket import Endpoint, Inbox, WebSocket, encode_text
+from wallet_guard.wire.errors import HttpError, ProtocolError
+from wallet_guard.wire.websocket.handshake import offered_subprotocols
 
 __all__ = [
     "Accept",
@@ -46,11 +48,13 @@ __all__ = [
     "Endpoint",
     "Handler",
     "HttpClient",
+    "HttpError",
     "HttpLimits",
     "Inbox",
     "MessageLimits",
     "Outcome",
     "Peer",
+    "ProtocolError",
     "RefusedError",
     "Request",
     "Response",
@@ -62,7 +66,9 @@ __all__ = [
     "WebSocketHandler",
     "WebSocketLimits",
     "client_context",
+    "encode_text",
     "json_response",
+    "offered_subprotocols",
     "open_websocket",
     "parse_url",
     "plain_error",

@@ -17,6 +17,7 @@ from wallet_guard.net.exchange import Peer, Request
 from wallet_guard.net.limits import WebSocketLimits
 from wallet_guard.wire.errors import WebSocketError
 from wallet_guard.wire.websocket import closing
+from wallet_guard.wire.websocket.frames import encode_frame
 from wallet_guard.wire.websocket.machine import CLOSED, OPEN, WHOLE_BINARY, WHOLE_TEXT, Machine
 
 _logger = logging.getLogger("wallet_guard.net")
@@ -150,7 +151,7 @@ class WebSocket(asyncio.BufferedProtocol):
         return self._machine.send(WHOLE_BINARY, data) and (self._corked or self._flush())
 
     def send_encoded(self, frame: bytes) -> bool:
-        """Sends a frame made once by `wire.websocket.frames.encode_frame` for many peers; server role only."""
+        """Sends a frame that `encode_text` made once for many peers; server role only."""
         return self._machine.send_encoded(frame) and (self._corked or self._flush())
 
     def ping(self, payload: bytes = b"") -> bool:
@@ -347,6 +348,11 @@ class WebSocket(asyncio.BufferedProtocol):
         if self._writable is not None and not self._writable.done():
             self._writable.set_result(None)
         self._writable = None
+
+
+def encode_text(text: str) -> bytes:
+    """A text frame made once for many peers, for `WebSocket.send_encoded`."""
+    return encode_frame(WHOLE_TEXT, text.encode())
 
 
 class Inbox(Endpoint):
