@@ -156,7 +156,7 @@ def test_a_wish_goes_the_whole_way(serving: Any, codec: bittensor_core.Runtime) 
     task = serving.sealed(intent)
     assert task.extrinsic is not None
     assert encode_call(*call_of(AXON)) in task.extrinsic
-    serving.report(intent, Event.FINALIZED, extrinsic_hash=task.extrinsic_hash, block_hash="0x01", block_number=9)
+    serving.report(intent, Event.FINALIZED, extrinsic_hash=task.extrinsic_hash, block_hash="0x01", block_number=5001)
     (task,) = serving.pull()
     assert task.storage_keys == (
         bytes(codec.storage_key("SubtensorModule", "Axons", [2, serving.intent(intent).ss58_address])),
@@ -168,7 +168,7 @@ def test_a_wish_goes_the_whole_way(serving: Any, codec: bittensor_core.Runtime) 
 def test_what_does_not_stand_is_an_alarm(serving: Any, codec: bittensor_core.Runtime) -> None:
     intent = accepted(serving, AXON)
     task = serving.sealed(intent)
-    serving.report(intent, Event.FINALIZED, extrinsic_hash=task.extrinsic_hash, block_hash="0x01", block_number=9)
+    serving.report(intent, Event.FINALIZED, extrinsic_hash=task.extrinsic_hash, block_hash="0x01", block_number=5001)
     serving.report(intent, Event.VALUES, values=(None,))
     failure = serving.intent(intent).failure
     assert failure is not None
@@ -178,7 +178,7 @@ def test_what_does_not_stand_is_an_alarm(serving: Any, codec: bittensor_core.Run
 def test_a_liar_cannot_make_a_call_effective_by_talking_of_weights(serving: Any) -> None:
     intent = accepted(serving, AXON)
     task = serving.sealed(intent)
-    serving.report(intent, Event.FINALIZED, extrinsic_hash=task.extrinsic_hash, block_hash="0x01", block_number=9)
+    serving.report(intent, Event.FINALIZED, extrinsic_hash=task.extrinsic_hash, block_hash="0x01", block_number=5001)
     serving.report(intent, Event.WEIGHTS, weights=())
     assert serving.intent(intent).state is State.FINALIZED
 
@@ -186,7 +186,7 @@ def test_a_liar_cannot_make_a_call_effective_by_talking_of_weights(serving: Any)
 def test_nor_weights_by_talking_of_values(bench: Any) -> None:
     intent = bench.accepted()
     task = bench.sealed(intent)
-    bench.report(intent, Event.FINALIZED, extrinsic_hash=task.extrinsic_hash, block_hash="0x01", block_number=9)
+    bench.report(intent, Event.FINALIZED, extrinsic_hash=task.extrinsic_hash, block_hash="0x01", block_number=5001)
     bench.report(intent, Event.VALUES, values=())
     assert bench.intent(intent).state is State.FINALIZED
 
@@ -194,7 +194,7 @@ def test_nor_weights_by_talking_of_values(bench: Any) -> None:
 def test_nothing_is_read_back_before_a_runtime_says_where(serving: Any, runtime: Runtime) -> None:
     intent = accepted(serving, AXON)
     task = serving.sealed(intent)
-    serving.report(intent, Event.FINALIZED, extrinsic_hash=task.extrinsic_hash, block_hash="0x01", block_number=9)
+    serving.report(intent, Event.FINALIZED, extrinsic_hash=task.extrinsic_hash, block_hash="0x01", block_number=5001)
     serving.desk.chain.runtimes.clear()
     assert serving.pull() == ()
     serving.desk.chain.runtimes[461, 1] = runtime

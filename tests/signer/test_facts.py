@@ -93,9 +93,14 @@ def test_takes_the_last_value_inside(facts: Facts, known: Known, changes: dict[s
 
 
 def test_a_node_behind_what_is_known_to_be_final_is_refused(facts: Facts, known: Known) -> None:
-    held = dataclasses.replace(known, lowest_nonce=8)
+    held = dataclasses.replace(known, lowest_nonce=8, lowest_nonce_block=facts.era_block_number + 1)
     assert "finalized_nonce: expected at least 8, found 7" in refused(facts, held)
     check_facts(dataclasses.replace(facts, nonce=8, finalized_nonce=8), held)
+
+
+def test_one_lie_about_finality_does_not_shut_out_a_node_that_has_come_past_it(facts: Facts, known: Known) -> None:
+    lied_to = dataclasses.replace(known, lowest_nonce=9_000, lowest_nonce_block=facts.era_block_number)
+    check_facts(dataclasses.replace(facts, nonce=8, finalized_nonce=8), lied_to)
 
 
 def test_a_nonce_far_ahead_of_what_was_used_is_refused(facts: Facts, known: Known) -> None:

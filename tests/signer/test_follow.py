@@ -86,6 +86,16 @@ def test_news_of_another_extrinsic_changes_nothing(bench: Any, event: Event) -> 
     assert bench.intent(intent) == before
 
 
+@pytest.mark.parametrize("number", [0, 4997, 4998 + 16, 2**32 - 1])
+@pytest.mark.parametrize("event", [Event.IN_BLOCK, Event.FINALIZED])
+def test_a_block_outside_the_era_holds_nothing(bench: Any, event: Event, number: int) -> None:
+    intent = brought_to(bench, State.SIGNED)
+    stored = bench.intent(intent)
+    assert (stored.era_birth, stored.era_death) == (4998, 4998 + 16)
+    bench.report(intent, event, block_hash="0x1", block_number=number)
+    assert bench.intent(intent) == stored
+
+
 @pytest.mark.parametrize("event", [Event.IN_BLOCK, Event.FINALIZED])
 @pytest.mark.parametrize("block", [{}, {"block_hash": "0x1"}, {"block_number": 1}])
 def test_a_block_without_a_place_is_none(bench: Any, event: Event, block: dict[str, Any]) -> None:
@@ -111,7 +121,7 @@ def test_long_texts_are_cut(bench: Any) -> None:
     bench.report(intent, Event.REJECTED, code="c" * 10_000, message="m" * 10_000)
     assert len(bench.intent(intent).failure.message) < 1_100
     other = brought_to(bench, State.SIGNED)
-    bench.report(other, Event.IN_BLOCK, block_hash="0x" + "f" * 10_000, block_number=1)
+    bench.report(other, Event.IN_BLOCK, block_hash="0x" + "f" * 10_000, block_number=5001)
     assert len(bench.intent(other).block_hash) == 500
 
 

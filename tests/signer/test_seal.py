@@ -415,3 +415,20 @@ def test_the_end_of_one_intent_does_not_move_another(bench: Any) -> None:
     report(bench.desk, ipc.Report(first, Event.FINALIZED, **BLOCK))
     assert bench.intent(second).state is State.ACCEPTED
     assert isinstance(seal.seal(bench.desk, Seal("", None)), Refusal)  # type: ignore[arg-type]
+
+
+def test_a_lie_about_the_head_is_forgotten(bench: Any) -> None:
+    liar, honest = bench.accepted(), bench.accepted(netuid=3)
+    bench.sealed(liar, block_number=900_000, era_block_number=899_998)
+    assert bench.seal(honest).code == "facts_refused"
+    bench.pass_time(601)
+    again = bench.accepted(netuid=3)
+    assert isinstance(bench.seal(again), Task)
+
+
+def test_a_lie_about_the_rate_limit_holds_a_slot_for_one_tempo_at_most(bench: Any) -> None:
+    first = bench.accepted()
+    bench.sealed(first, rate_limit=50_400)
+    bench.pass_time(360 * 12)
+    second = bench.accepted()
+    assert isinstance(bench.seal(second, rate_limit=0), Task)

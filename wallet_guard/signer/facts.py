@@ -82,7 +82,9 @@ class Known:
     lowest_nonce: int
     """One above the highest nonce of ours that is known to be final."""
     best_block: int
-    """The highest head that facts showed before; 0 if none."""
+    """The highest head that facts showed of late (``seal.HEAD_SECONDS``); 0 if none."""
+    lowest_nonce_block: int = 0
+    """The block in which the nonce below ``lowest_nonce`` became final."""
 
 
 def check_facts(facts: Facts, known: Known) -> None:
@@ -128,8 +130,11 @@ def _check_time(facts: Facts, known: Known) -> None:
 
 
 def _check_nonce(facts: Facts, known: Known) -> None:
-    if facts.finalized_nonce < known.lowest_nonce:
-        # A node that has not yet seen what we know to be final: signing by it could use a nonce twice.
+    behind = facts.era_block_number < known.lowest_nonce_block
+    if facts.finalized_nonce < known.lowest_nonce and behind:
+        # A node that has not yet seen what we know to be final: signing by it could use a nonce twice. One that has
+        # come past that block and contradicts is believed: else a single lie about finality would shut a key for good,
+        # and a nonce that is spent after all only gives a signature that the chain refuses.
         raise FactsError(f"finalized_nonce: expected at least {known.lowest_nonce}, found {facts.finalized_nonce}")
     if facts.nonce < facts.finalized_nonce:
         raise FactsError(f"nonce: expected at least the finalized {facts.finalized_nonce}, found {facts.nonce}")

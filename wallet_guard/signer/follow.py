@@ -129,7 +129,7 @@ def _dropped(desk: Desk, intent: Intent, _news: Report) -> None:
 
 
 def _in_block(desk: Desk, intent: Intent, news: Report) -> None:
-    if not _has_block(news) or (intent.state is State.IN_BLOCK and intent.block_hash == news.block_hash):
+    if not _has_block(intent, news) or (intent.state is State.IN_BLOCK and intent.block_hash == news.block_hash):
         return
     _place(intent, news)
     desk.move(intent, State.IN_BLOCK, "in_block", block=intent.block_number, hash=intent.block_hash, error=news.code)
@@ -141,7 +141,7 @@ def _retracted(desk: Desk, intent: Intent, _news: Report) -> None:
 
 
 def _finalized(desk: Desk, intent: Intent, news: Report) -> None:
-    if not _has_block(news):
+    if not _has_block(intent, news):
         return
     _place(intent, news)
     state = State.FAILED if intent.failure else State.FINALIZED
@@ -213,8 +213,11 @@ _HANDLERS = {
 }
 
 
-def _has_block(news: Report) -> bool:
-    return news.block_hash is not None and news.block_number is not None
+def _has_block(intent: Intent, news: Report) -> bool:
+    """Whether the news names a block that could hold the extrinsic: one within its era."""
+    if news.block_hash is None or news.block_number is None:
+        return False
+    return (intent.era_birth or 0) <= news.block_number < (intent.era_death or 0)
 
 
 def _place(intent: Intent, news: Report) -> None:

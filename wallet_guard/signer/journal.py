@@ -301,7 +301,12 @@ class Journal:
             self._empty_log()
 
     def _check_place(self) -> None:
-        self.error = self.error or self.disk.why_moved()
+        if not self.error:
+            self.error = self.disk.why_moved()
+            if self.error:
+                # Where only the log was removed, what it holds can still be saved into the file.
+                with suppress(sqlite3.Error):
+                    self._db.execute("PRAGMA wal_checkpoint(PASSIVE)")
         if self.error:
             raise JournalError(self.error)
 

@@ -25,6 +25,12 @@ log = logging.getLogger(__name__)
 RETRY_SECONDS = 6.0
 """After facts that were refused: half a block, so that a node that lags has time to catch up."""
 
+HEAD_SECONDS = 600.0
+"""How long a head that facts showed is held against later ones: one lie must not shut out honest nodes for good."""
+
+MAX_CLOCK_INTERVAL_BLOCKS = 360
+"""The most blocks (one default tempo) that a remembered rate limit keeps a slot waiting by our own clock alone."""
+
 DEATH_MARGIN_SECONDS = 60.0
 """Added to a signature's era on our own clock before it counts as dead: blocks may come late, clocks may differ."""
 
@@ -92,7 +98,7 @@ def seal(desk: Desk, question: Seal) -> Task | Refusal:
         with desk.journal.transaction() as writer:
             writer.record(desk.now_ms(), "facts_refused", intent.client, intent=intent.id, why=str(error))
         return desk.hinder(intent, "facts_refused", str(error), retry_seconds=RETRY_SECONDS)
-    desk.chain.best_block = max(desk.chain.best_block, question.facts.block_number)
+    _remember_head(desk, question.facts.block_number)
     return _Sealing(desk, intent, key, runtime, question.facts).seal()
 
 
@@ -101,8 +107,15 @@ def _known(desk: Desk, intent: Intent) -> Known:
         genesis_hash=bytes.fromhex(desk.genesis.removeprefix("0x")),
         block_time_ms=int(desk.block_ms),
         lowest_nonce=desk.journal.lowest_nonce(intent.ss58_address),
-        best_block=desk.chain.best_block,
+        best_block=desk.chain.best_block if desk.now_ms() < desk.chain.best_block_ms + HEAD_SECONDS * 1000 else 0,
+        lowest_nonce_block=desk.journal.lowest_nonce_block(intent.ss58_address),
     )
+
+
+def _remember_head(desk: Desk, block_number: int) -> None:
+    chain, now = desk.chain, desk.now_ms()
+    if block_number >= chain.best_block or now > chain.best_block_ms + HEAD_SECONDS * 1000:
+        chain.best_block, chain.best_block_ms = block_number, now
 
 
 def _failure(code: str, message: str, hint: str = "") -> Failure:
@@ -211,7 +224,7 @@ class _Sealing:
         interval = facts.rate_limit
         if last is not None and last.signed_ms is not None:
             # The longer of the two: a node that says the limit is gone does not shorten the interval that is running.
-            interval = max(interval, last.rate_limit or 0)
+            interval = max(interval, min(last.rate_limit or 0, MAX_CLOCK_INTERVAL_BLOCKS))
             clock_ms = max(interval - RATE_SLACK_BLOCKS, 0) * desk.block_ms
             allowed_ms = max(allowed_ms, last.signed_ms + int(clock_ms))
         if allowed_ms <= now:
