@@ -59,12 +59,14 @@ IMPORTERS: dict[str, set[str]] = {
         *("signed", "signer.accept", "signer.compose", "signer.keys"),
         # A chain has keys and codecs of its own; the demo makes a throw-away wallet.
         *("devnet", "cli.demo"),
+        # Moves a hotkey into the signer's care, in an environment without the SDK.
+        "cli.keys",
     },
     # The SDK's own transport; its exceptions are named where its sockets are.
     "websockets": {"chain.sdk"},
     # SQL is the journal's (and is read where the audit chain is verified without the service); the C library and the
     # loader are asked in one place.
-    "sqlite3": {"signer.journal", "cli.audit"},
+    "sqlite3": {"signer.journal", "cli.audit", "cli.backup"},
     "ctypes": {"host.process"},
     "importlib": {"host.process"},
     "pickle": set(),

@@ -74,6 +74,16 @@ def test_systemd_would_speak_up_against_a_wrong_key(tmp_path):
     assert "PrivateNetworks" in done.stderr
 
 
+@pytest.mark.skipif(shutil.which("systemd-sysusers") is None, reason="LOUD: no systemd-sysusers on this machine")
+def test_systemd_makes_the_users_and_has_nothing_to_say_against_them(tmp_path):
+    (tmp_path / "etc").mkdir()
+    done = run("systemd-sysusers", f"--root={tmp_path}", str(UNITS / "wallet-guard.sysusers"))
+    assert done.returncode == 0
+    assert "not a valid" not in done.stderr, done.stderr
+    made = (tmp_path / "etc" / "passwd").read_text()
+    assert [line.split(":")[0] for line in made.splitlines()] == [settings(unit)["User"][0] for unit in SERVICES]
+
+
 @pytest.mark.parametrize("unit", SERVICES)
 @pytest.mark.parametrize("name", EVERYWHERE)
 def test_every_service_has(unit, name):

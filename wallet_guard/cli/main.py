@@ -5,14 +5,14 @@ import sys
 from collections.abc import Sequence
 
 from wallet_guard import __version__
-from wallet_guard.cli import audit, clients, demo, devnet, init, lock, serve, status
+from wallet_guard.cli import audit, backup, clients, demo, devnet, init, install, keys, lock, serve, status
 from wallet_guard.cli.errors import CommandError
 from wallet_guard.host.config import ConfigurationError
 
 EX_CONFIG = 78
 """sysexits.h: something in the configuration must be mended."""
 
-WORDS = (demo, init, serve, clients, status, lock, audit, devnet)
+WORDS = (demo, init, serve, clients, status, lock, audit, devnet, install, keys, backup)
 """Each adds its words with ``add_words(parsers)`` and sets ``answer``: arguments in, exit status out."""
 
 
