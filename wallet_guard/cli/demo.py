@@ -115,7 +115,7 @@ class _Stage:
             command, env=self.environment, capture_output=True, text=True, timeout=START_SECONDS, check=False
         )
         if done.returncode != 0:
-            raise CommandError(f"{' '.join(command[2:])}: status {done.returncode}: {done.stderr.strip()}")
+            raise CommandError(f"{' '.join(command[3:])}: status {done.returncode}: {done.stderr.strip()}")
         return done.stdout.strip()
 
     def logs(self) -> str:

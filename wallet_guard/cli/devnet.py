@@ -17,4 +17,4 @@ def become_devnet(rest: Sequence[str]) -> NoReturn:
     if list(rest[:1]) == ["ask"]:
         module, rest = "wallet_guard.devnet.ask", rest[1:]
     sys.stdout.flush()
-    os.execv(sys.executable, [sys.executable, "-m", module, *rest])  # noqa: S606 -- our own program
+    os.execv(sys.executable, [sys.executable, "-P", "-m", module, *rest])  # noqa: S606 -- our own program

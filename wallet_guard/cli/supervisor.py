@@ -230,5 +230,8 @@ def _ended(service: Service) -> int | None:
 
 
 def own_program(module: str, *arguments: str) -> list[str]:
-    """The command line of one of our own modules, with the interpreter that runs us."""
-    return [sys.executable, "-m", module, *arguments]
+    """The command line of one of our own modules, with the interpreter that runs us.
+
+    ``-P``: a file in the working directory must not be imported in the place of a module.
+    """
+    return [sys.executable, "-P", "-m", module, *arguments]
