@@ -297,6 +297,12 @@ class MinerWebSocketManager:
         depth = sum(peer.outbox.depth for peer in self.party.peers.values() if peer.outbox is not None)
         return self.party.metrics.render({"connections": len(self.get_connected_validators()), "queue_depth": depth})
 
+    def cut(self, validator: str) -> None:
+        """Drops the connection to a validator without a word, as a network would; it is opened again."""
+        peer = self.party.peers.get(validator)
+        if peer is not None and isinstance(peer.link, ClientLink) and peer.link.websocket is not None:
+            peer.link.websocket.abort()
+
     # --- for links
 
     def disconnected(self, link: ClientLink, end: End) -> None:

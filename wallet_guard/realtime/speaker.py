@@ -12,7 +12,7 @@ from typing import Final, Protocol
 from wallet_guard.signed.btauth import Request
 from wallet_guard.signed.certificate import parse_certificate
 from wallet_guard.signed.frames import BROADCAST, encode_frame, encode_unsigned
-from wallet_guard.signed.schemes import ED25519, SR25519, Ed25519Key
+from wallet_guard.signed.schemes import ED25519, SR25519, Ed25519Key, address_of
 
 _FOREVER_MS: Final = 2**63
 _MAX_COUNTERS: Final = 8192  # receivers; a counter that was dropped begins anew at the clock, so it still rises
@@ -45,7 +45,7 @@ class Speaker:
         if certificate:
             claimed = parse_certificate(certificate).certificate
             self.from_ms, self.until_ms = claimed.from_ms, claimed.until_ms
-        self._sign = sign
+        self.sign = sign
         self._counters: OrderedDict[str, int] = OrderedDict()
 
     @classmethod
@@ -59,6 +59,12 @@ class Speaker:
         if name is None:
             raise ValueError(f"expected an sr25519 or Ed25519 hotkey, found crypto type {keypair.crypto_type}")
         return cls(keypair.ss58_address, name, lambda data: bytes(keypair.sign(data)))
+
+    @classmethod
+    def of_seed(cls, seed: bytes) -> "Speaker":
+        """An Ed25519 hotkey made of 32 random bytes: for demos and tests; a real one stays in its guard."""
+        key = Ed25519Key(seed)
+        return cls(address_of(key.public_key), ED25519, key.sign)
 
     @classmethod
     def of_session(cls, key: Ed25519Key, certificate: str) -> "Speaker":
@@ -80,7 +86,7 @@ class Speaker:
     def sign_frame(self, receiver: str, seq: int, lines: Sequence[str], now_ns: int) -> bytes:
         """A signed frame with a number of the caller's choice."""
         signed = encode_unsigned(self.name, seq, now_ns // 1_000_000, self.hotkey, receiver, lines)
-        return encode_frame(self._sign(signed), signed)
+        return encode_frame(self.sign(signed), signed)
 
     def last_broadcast(self) -> int:
         """The number of the last broadcast, 0 if there was none."""
@@ -94,7 +100,7 @@ class Speaker:
                 ("Btws-Certificate", self.certificate), ("Btws-Receiver", receiver), ("Btws-Nonce", nonce),
             ), nonce  # fmt: skip
         request = Request(self.name, "GET", target, _SHA256_OF_NOTHING, now_ns, self.hotkey, receiver)
-        return tuple(request.headers(self._sign(request.payload())).items()), str(now_ns)
+        return tuple(request.headers(self.sign(request.payload())).items()), str(now_ns)
 
     def _next(self, receiver: str, now_ns: int) -> int:
         last = self._counters.pop(receiver, None)
