@@ -24,8 +24,8 @@ from wallet_guard.host.sockets import inherited_sockets, listen_unix
 from wallet_guard.signer.admin import check_no_default_tokens
 from wallet_guard.signer.auditkey import check_not_lost
 from wallet_guard.signer.desk import Desk
-from wallet_guard.signer.journal import Journal
-from wallet_guard.signer.keys import Keyring, load_keys
+from wallet_guard.signer.journal import Journal, JournalError
+from wallet_guard.signer.keys import load_keys
 from wallet_guard.signer.server import Server
 
 log = logging.getLogger("wallet_guard.signer")
@@ -50,6 +50,9 @@ def main() -> int:
     except ConfigurationError as error:
         log.critical(str(error))
         return EX_CONFIG
+    except JournalError as error:
+        log.critical(str(error))
+        return 1
     return 0
 
 
@@ -89,21 +92,31 @@ def _serve(config: Config, inherited: dict[str, socket.socket]) -> None:
     wake.setblocking(False)
     signal.set_wakeup_fd(wake.fileno(), warn_on_full_buffer=False)
     server.watch(woken)
-    with journal.transaction() as writer:
-        writer.record(desk.now_ms(), "started", "", **_about(keys, str(desk.audit_key.verifier)))
+    about = {"version": __version__, "keys": [key.ss58_address for key in keys]}
+    _record(desk, "started", **about, audit_key=str(desk.audit_key.verifier))
     notify("READY=1", os.environ)
     log.info(f"ready: {len(keys)} keys, {journal.count_open()} open intents, journal {journal.path}")
     server.run()
     notify("STOPPING=1", os.environ)
     if not journal.error:
-        with journal.transaction() as writer:
-            writer.record(desk.now_ms(), "stopped", "")
+        _record(desk, "stopped")
     journal.close()
     log.info("stopped")
 
 
-def _about(keys: Keyring, audit_key: str) -> dict[str, Any]:
-    return {"version": __version__, "keys": [key.ss58_address for key in keys], "audit_key": audit_key}
+def _record(desk: Desk, kind: str, **body: Any) -> None:
+    try:
+        _append(desk, kind, body)
+    except JournalError:
+        if desk.journal.error:
+            raise
+        # A full disk: the reserve was given back, so now there is room.
+        _append(desk, kind, body)
+
+
+def _append(desk: Desk, kind: str, body: dict[str, Any]) -> None:
+    with desk.journal.transaction() as writer:
+        writer.record(desk.now_ms(), kind, "", **body)
 
 
 def _uids(user: str) -> frozenset[int]:

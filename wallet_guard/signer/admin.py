@@ -184,6 +184,8 @@ def unlock(desk: Desk, _question: Unlock) -> Done | Refusal:
         desk.lockdown.release(desk.now_ms())
     except OSError as error:
         return Refusal("lock_file", f"the lock file cannot be removed: {error.strerror}", "mend that, then unlock")
+    # What was put off only because of the lock is due now.
+    desk.retry_ms.clear()
     desk.on_work()
     return Done()
 
