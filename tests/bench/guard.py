@@ -455,7 +455,7 @@ def report(house: House, arguments: argparse.Namespace) -> Iterator[str]:
     yield f"`{' '.join(['python', 'tests/bench/guard.py', *sys.argv[1:]])}`"
     yield ""
     yield f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC, commit {own_version(house)}, bittensor {bt.__version__}"
-    yield f"{machine()}; load average at the start {load:.2f}"
+    yield f"{machine()}; load average {load:.2f} before, {os.getloadavg()[0]:.2f} after (one of it is our own)"
     yield f"write and fsync of 4 KiB in the state folder: {fsync_ms(house.folder):.2f} ms (median of 200)"
     yield f"{arguments.rounds} rounds of each, interleaved, after {WARM_UP_ROUNDS} to warm up"
     yield ""
@@ -464,7 +464,7 @@ def report(house: House, arguments: argparse.Namespace) -> Iterator[str]:
     yield "| | found | target |"
     yield "|---|---:|---:|"
     yield (
-        f"| signer, exec → READY, median of {len(starts)} (p95 {percentile(starts, 0.95):.0f}) "
+        f"| signer, exec → READY, median of {len(starts)} (best {min(starts):.0f}, worst {max(starts):.0f}) "
         f"| {statistics.median(starts):.0f} ms | < 300 ms |"
     )
     targets = {"signer": "< 36 MB", "gateway": "< 40 MB", "chain": ""}
