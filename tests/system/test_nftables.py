@@ -32,12 +32,7 @@ def missing():
         return "the right to make network namespaces"
     done = subprocess.run(
         ["ip", "netns", "exec", f"{GUARD}x", "nft", "-f", "-"],
-        input="table inet t {
-chain c {
-type filter hook output priority 0
-ct direction reply accept
-}
-}",
+        input="table inet t {\nchain c {\ntype filter hook output priority 0\nct direction reply accept\n}\n}\n",
         capture_output=True,
         text=True,
         check=False,
