@@ -24,6 +24,10 @@ MAX_RUNTIMES = 2
 
 GENESIS_META = "genesis"
 
+MAX_DENIALS_A_MINUTE = 60
+"""Of one client, written one by one; the rest is counted. A program that asks the wrong thing in a loop could fill the
+disk otherwise, at 300 bytes a refusal."""
+
 
 @dataclass(slots=True)
 class Chain:
@@ -57,6 +61,8 @@ class Desk:
     retry_ms: dict[str, int] = field(default_factory=dict)
     """Intent id → when the chain process shall try again."""
     last_tick_ms: int = 0
+    denials: dict[str, int] = field(default_factory=dict)
+    """Client → its refusals in the running minute: only the first few are written one by one (``grants.deny``)."""
     strangers: int = 0
     """Refused questions without a valid token since the last minute's record: counted, not written one by one."""
 

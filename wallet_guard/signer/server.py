@@ -23,7 +23,7 @@ from wallet_guard.ipc.packets import (
 from wallet_guard.ipc.peer import peer_of
 from wallet_guard.ipc.records import to_json
 from wallet_guard.signer import follow
-from wallet_guard.signer.desk import Desk
+from wallet_guard.signer.desk import MAX_DENIALS_A_MINUTE, Desk
 from wallet_guard.signer.journal import Intent, JournalError
 from wallet_guard.signer.monitor import NonsenseError, answer
 
@@ -80,7 +80,7 @@ class Server:
         self._connections: set[_Connection] = set()
         self._stopping = False
         self._tick_due = 0.0
-        self._strangers_due = time.monotonic() + STRANGERS_SECONDS
+        self._counted_due = time.monotonic() + STRANGERS_SECONDS
         desk.on_change = self._tell_change
         desk.on_work = self._tell_work
         for name, listener in listeners.items():
@@ -127,18 +127,26 @@ class Server:
         try:
             if follow.tick(self._desk):
                 self._tell_work()
-            self._record_strangers()
+            self._record_counted()
         except JournalError as error:
             # Everything that would sign refuses by itself from now on; the operator sees it in health and log.
             log.critical(str(error))
 
-    def _record_strangers(self) -> None:
-        if not self._desk.strangers or time.monotonic() < self._strangers_due:
+    def _record_counted(self) -> None:
+        """What is not written one by one: once a minute."""
+        desk = self._desk
+        if time.monotonic() < self._counted_due or not (desk.strangers or desk.denials):
             return
-        with self._desk.journal.transaction() as writer:
-            writer.record(self._desk.now_ms(), "strangers", "", refused=self._desk.strangers)
-        self._desk.strangers = 0
-        self._strangers_due = time.monotonic() + STRANGERS_SECONDS
+        many = {client: count for client, count in desk.denials.items() if count > MAX_DENIALS_A_MINUTE}
+        if desk.strangers or many:
+            with desk.journal.transaction() as writer:
+                if desk.strangers:
+                    writer.record(desk.now_ms(), "strangers", "", refused=desk.strangers)
+                for client, count in many.items():
+                    writer.record(desk.now_ms(), "denied_more", client, refused=count - MAX_DENIALS_A_MINUTE)
+        desk.strangers = 0
+        desk.denials.clear()
+        self._counted_due = time.monotonic() + STRANGERS_SECONDS
 
     def _accept(self, listener: Any, name: str) -> None:
         try:
