@@ -173,7 +173,8 @@ def measure_idle(load: Path, folder: Path, count: int = 10_000, seconds: float =
     for peer in WS:
         with serving(peer, "ws", folder) as (address, pid):
             # one connection first, so that what is loaded lazily does not count
-            warm = subprocess.Popen([str(load), "idle", address, "1", "0.2", str(pid)], stdin=subprocess.PIPE)
+            command = [str(load), "idle", address, "1", "0.2", str(pid)]
+            warm = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
             time.sleep(0.5)
             warm.communicate(timeout=10)
             before = resident_kib(pid)
