@@ -5,6 +5,7 @@ import pytest
 
 from wallet_guard.host.config import ConfigurationError
 from wallet_guard.signer import disk
+from wallet_guard.signer.desk import MAX_DENIALS_A_MINUTE
 from wallet_guard.signer.disk import RESERVE_BYTES, RESERVE_FILE
 from wallet_guard.signer.journal import JOURNAL_FILE, MAX_LOG_BYTES, Journal, JournalError
 
@@ -116,3 +117,10 @@ def test_only_the_newest_are_verified_at_the_start(journal, tmp_path, monkeypatc
     raw.close()
     journal.__init__(tmp_path / "state")
     assert journal.audit_head[0] == 10
+
+
+def test_a_client_that_asks_the_wrong_thing_in_a_loop_does_not_fill_the_disk(bench):
+    for _ in range(MAX_DENIALS_A_MINUTE + 500):
+        assert bench.accept(netuid=9).code == "netuid_not_allowed"
+    assert bench.kinds().count("denied") == MAX_DENIALS_A_MINUTE
+    assert bench.desk.denials == {"node": MAX_DENIALS_A_MINUTE + 500}
