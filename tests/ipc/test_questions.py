@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from wallet_guard.ipc import questions
-from wallet_guard.ipc.questions import ADMIN, CHAIN, FINAL_STATES, GATEWAY, State
+from wallet_guard.ipc.questions import ADMIN, CHAIN, FINAL_STATES, GATEWAY, HUB, State
 
-TABLES = {"gateway": GATEWAY, "chain": CHAIN, "admin": ADMIN}
+TABLES = {"gateway": GATEWAY, "hub": HUB, "chain": CHAIN, "admin": ADMIN}
 EVERY = [record for table in TABLES.values() for record in table.values()]
 
 
@@ -19,6 +19,7 @@ def test_each_socket_lists_exactly_this() -> None:
             *("accept", "health", "info", "issue_session", "show"),
             *("sign_extrinsic", "sign_request", "sign_text"),
         ],
+        "hub": ["health", "issue_hub_session"],
         "chain": ["pull", "pulse", "report", "runtime", "seal"],
         "admin": [
             *("allow_plain", "audit_checkpoint", "client_add", "client_revoke"),
@@ -29,6 +30,11 @@ def test_each_socket_lists_exactly_this() -> None:
 
 def test_the_gateway_can_neither_feed_facts_nor_change_clients() -> None:
     assert not GATEWAY.keys() & (CHAIN.keys() | {"client_add", "client_revoke", "allow_plain", "status"})
+
+
+def test_the_hub_has_no_token_and_can_ask_for_nothing_that_wants_one() -> None:
+    assert not any("token" in field.name for record in HUB.values() for field in dataclasses.fields(record))
+    assert HUB.keys() & GATEWAY.keys() == {"health"}
 
 
 def test_the_chain_process_can_neither_wish_nor_show_a_token() -> None:

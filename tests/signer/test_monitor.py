@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from wallet_guard.ipc import questions as ipc
 from wallet_guard.ipc.questions import Accept, Health, Info, Pulse, Show
 from wallet_guard.ipc.records import to_json
+from wallet_guard.ipc.signatures import IssueHubSession, IssueSession, SignExtrinsic, SignRequest, SignText
 from wallet_guard.signer.monitor import ANSWERERS, TABLES, NonsenseError, answer
 
 EVERY = sorted({(record.ask, record) for table in TABLES.values() for record in table.values()}, key=lambda e: e[0])
@@ -109,6 +110,26 @@ JSON = st.recursive(
 )
 
 
+def signatures(bench: Any) -> dict[str, Any]:
+    """Good questions for one signature each, of a client that may ask for all of them."""
+    known = {client.name for _, client in bench.desk.journal.clients()}
+    if "everything" not in known:
+        bench.everything = bench.add_client("everything", calls=ipc.CALLS, per_hour=100_000)
+    who = (bench.everything, "validator", "default")
+    bob = "5FHneW46xGXgs5mUiveU4sbTyGBzmstUspZC92UhjJM694ty"
+    parts = {field.name: b"" for field in dataclasses.fields(SignExtrinsic) if field.type is bytes}
+    numbers = {field.name: 0 for field in dataclasses.fields(SignExtrinsic) if field.type is int}
+    rest = {"address": bob, "era_period": 64, "tip_asset_id": None, "metadata_hash": None}
+    genesis = {"genesis_hash": bytes.fromhex(bench.desk.genesis[2:]), "call_data": bytes.fromhex("0704")}
+    return {
+        "sign_request": SignRequest(*who, "POST", "/", bytes(32), bob, None),
+        "sign_extrinsic": SignExtrinsic(*who, **{**parts, **numbers, **rest, **genesis}),
+        "issue_session": IssueSession(*who, bytes(32), 2, bob, 60),
+        "sign_text": SignText(*who, "hello"),
+        "issue_hub_session": IssueHubSession("validator", "default", bytes(32), 2),
+    }
+
+
 @settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data(), name=st.sampled_from(sorted(TABLES)), broken=JSON)
 def test_whatever_is_asked_ends_in_an_answer_a_refusal_or_nonsense(
@@ -122,6 +143,7 @@ def test_whatever_is_asked_ends_in_an_answer_a_refusal_or_nonsense(
         "pulse": Pulse("ws://x", 1, 1, ""),
         "allow_plain": ipc.AllowPlain(1),
         "client_revoke": ipc.ClientRevoke("x"),
+        **signatures(bench),
     }
     ask = data.draw(st.sampled_from(sorted(TABLES[name].keys() & questions.keys())))
     body = json.loads(json.dumps(to_json(questions[ask])))

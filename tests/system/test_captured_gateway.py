@@ -42,6 +42,9 @@ SECONDS = 20.0
 ALICE = bittensor_core.Keypair.create_from_uri("//Alice")
 BOB = bittensor_core.Keypair.create_from_uri("//Bob", 1).ss58_address
 
+GRANTED = {"node": ("set_weights",), "sdk": ("request", "session", "extrinsic:SubtensorModule.serve_axon")}
+"""What the two tokens are good for, on subnet 2."""
+
 CUT = "cut off"
 """The signer ended the connection: the peer spoke nonsense."""
 
@@ -59,6 +62,7 @@ class Captive:
         self.folder = folder
         self.tokens: dict[str, str] = {}
         self.last = ""
+        self._attacks = 0
         self.process: subprocess.Popen[str]
         self._connection: socket.socket | None = None
         self._number = 0
@@ -93,6 +97,14 @@ class Captive:
     def add(self, name: str, *calls: str, netuids: tuple[int, ...] | None = (2,), per_hour: int = 1000) -> None:
         question = ClientAdd(name, "validator", "default", calls, netuids, per_hour, None)
         self.tokens[name] = ask(self.path("admin"), question).token
+
+    def overhear(self) -> None:
+        """Two tokens, and others after some attacks: a client's denials are only counted beyond some a minute."""
+        if self._attacks % 15 == 0:
+            for name, calls in GRANTED.items():
+                self.add(f"{name} {self._attacks}", *calls)
+                self.tokens[name] = self.tokens[f"{name} {self._attacks}"]
+        self._attacks += 1
 
     def audit(self) -> list[tuple[str, str, dict[str, Any]]]:
         uri = f"file:{self.folder}/state/journal.sqlite3?mode=ro"
@@ -710,8 +722,6 @@ def captive(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Captive]:
     )
     captive = Captive(folder)
     captive.start()
-    captive.add("node", "set_weights")
-    captive.add("sdk", "request", "session", "extrinsic:SubtensorModule.serve_axon")
     yield captive
     captive.stop()
     log = (folder / "signer.log").read_text()
@@ -722,6 +732,7 @@ def captive(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Captive]:
 @pytest.mark.parametrize("name", ATTACKS)
 def test_attack(captive: Captive, name: str) -> None:
     expected, act = ATTACKS[name]
+    captive.overhear()
     before = captive.audit()
     outcome = act(captive)
     found = DONE if isinstance(outcome, dict) else outcome
@@ -739,8 +750,7 @@ def _check_audit(expected: str, records: list[tuple[str, str, dict[str, Any]]]) 
     elif expected == DONE:
         assert any(kind in SIGNED for kind, _ in news)
     else:
-        kind, body = news[-1]
-        assert (kind, body["code"]) == ("denied", expected)
+        assert [body["code"] for kind, body in news if kind == "denied"][-1] == expected
 
 
 def test_nothing_was_signed_but_what_policy_allows(captive: Captive) -> None:

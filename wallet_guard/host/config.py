@@ -62,6 +62,10 @@ class SignerConfig:
 
     session_seconds: int = 3600
     """The longest lifetime of a session certificate, 60 to 86400: there is no revocation but time."""
+    hub_hotkeys: tuple[str, ...] = ()
+    """``wallet/hotkey`` names that the hub may greet for; () leaves its socket closed."""
+    hub_user: str = ""
+    """User that the hub runs as; "" is the signer's own (development)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,6 +211,9 @@ def _check_signer(config: Config) -> None:
         )
     if not 1 <= signer.deadline_seconds <= 86_400:
         raise ConfigurationError(f"{where} deadline_seconds: expected 1 to 86400, found {signer.deadline_seconds:g}")
+    for entry in signer.hub_hotkeys:
+        if entry not in signer.hotkeys:
+            raise ConfigurationError(f"{where} hub_hotkeys: expected some of hotkeys, found {entry!r}")
     if not 60 <= signer.session_seconds <= 86_400:
         raise ConfigurationError(f"{where} session_seconds: expected 60 to 86400, found {signer.session_seconds}")
     if not 0 <= signer.max_shift <= 1:

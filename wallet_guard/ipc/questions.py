@@ -19,6 +19,7 @@ from wallet_guard.ipc.signatures import (
     REQUEST,
     SESSION,
     TEXT,
+    IssueHubSession,
     IssueSession,
     SignExtrinsic,
     SignRequest,
@@ -605,6 +606,7 @@ def _table(*questions: type[Any]) -> dict[str, type[Any]]:
 
 
 GATEWAY = _table(Accept, Show, Info, Health, SignRequest, SignExtrinsic, IssueSession, SignText)
+HUB = _table(IssueHubSession, Health)
 CHAIN = _table(Pull, Runtime, Seal, Report, Pulse)
 ADMIN = _table(ClientAdd, ClientRevoke, StatusAsk, AllowPlain, Health, Lock, Unlock, AuditCheckpoint)
 """Who may ask what: one table per listening socket. What is not listed cannot be asked."""

@@ -118,6 +118,22 @@ class IssueSession:
 
 
 @dataclass(frozen=True, slots=True)
+class IssueHubSession:
+    """Certify that this Ed25519 key may greet for the hotkey, on this subnet, for an hour.
+
+    Asked by the hub, on a socket of its own and without a token: it parses the internet, so it holds none.
+    """
+
+    wallet: str
+    hotkey: str
+    key: bytes
+    netuid: int
+
+    ask: ClassVar[str] = "issue_hub_session"
+    answer: ClassVar[type] = SessionView
+
+
+@dataclass(frozen=True, slots=True)
 class TextView:
     """The signature over ``signed``, which wraps the text."""
 

@@ -32,7 +32,7 @@ log = logging.getLogger("wallet_guard.signer")
 
 EX_CONFIG = 78
 
-MODES = {"gateway": 0o660, "chain": 0o660, "admin": 0o600}
+MODES = {"gateway": 0o660, "hub": 0o660, "chain": 0o660, "admin": 0o600}
 """Modes of the sockets that are made here; a service manager sets its own."""
 
 
@@ -80,10 +80,12 @@ def _serve(config: Config, inherited: dict[str, socket.socket]) -> None:
     signal.signal(signal.SIGUSR1, lambda _number, _frame: desk.lockdown.engage("SIGUSR1"))
     users = {
         "gateway": _uids(config.signer.gateway_user),
+        "hub": _uids(config.signer.hub_user),
         "chain": _uids(config.signer.chain_user),
         "admin": _uids(""),
     }
-    listeners = {name: inherited.get(name) or listen_unix(config.socket(name), MODES[name]) for name in MODES}
+    names = [name for name in MODES if name != "hub" or config.signer.hub_hotkeys]
+    listeners = {name: inherited.get(name) or listen_unix(config.socket(name), MODES[name]) for name in names}
     server = Server(desk, listeners, users, alive=lambda: notify("WATCHDOG=1", os.environ))
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: server.stop())

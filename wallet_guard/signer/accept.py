@@ -51,7 +51,7 @@ def accept(desk: Desk, question: Accept) -> IntentView | Refusal:
     asked = Asked(request.wallet, request.hotkey, request.kind, request.netuid)
     refusal = _check_shape(question) or check_grant(client, asked) or desk.check_unlocked()
     if refusal is not None:
-        return deny(desk, client, asked, refusal)
+        return deny(desk, client.name, asked, refusal)
     request_sha256 = _digest(question)
     known = desk.journal.intent_by_key(client.name, question.idempotency_key) if question.idempotency_key else None
     if known is not None:
@@ -63,13 +63,13 @@ def accept(desk: Desk, question: Accept) -> IntentView | Refusal:
             "use a new key for a new request, and the same key only to repeat one",
             intent=known.id,
         )
-        return deny(desk, client, asked, conflict)
+        return deny(desk, client.name, asked, conflict)
     key = find_key(desk, asked)
     if isinstance(key, Refusal):
-        return deny(desk, client, asked, key)
+        return deny(desk, client.name, asked, key)
     refusal = _check_ceilings(desk, client)
     if refusal is not None:
-        return deny(desk, client, asked, refusal)
+        return deny(desk, client.name, asked, refusal)
     return _write(desk, client, key, question, request_sha256)
 
 

@@ -81,7 +81,7 @@ def sign_extrinsic(desk: Desk, question: SignExtrinsic) -> ExtrinsicView | Refus
         runtime = _runtime(desk, question)
         meaning = _read(runtime, question.call_data)
     except _RefusedError as error:
-        return deny(desk, client, unread, error.refusal)
+        return deny(desk, client.name, unread, error.refusal)
     asked = Asked(question.wallet, question.hotkey, EXTRINSIC_PREFIX + meaning.name, meaning.netuid)
     granted = grant(desk, question.token, asked)
     if isinstance(granted, Refusal):
@@ -93,7 +93,7 @@ def sign_extrinsic(desk: Desk, question: SignExtrinsic) -> ExtrinsicView | Refus
         payload = _rebuild(runtime, question)
         known = _check_nonce(desk, granted, question, payload)
     except _RefusedError as error:
-        return deny(desk, granted.client, asked, error.refusal)
+        return deny(desk, granted.client.name, asked, error.refusal)
     return _sign(desk, granted, asked, question, payload, known)
 
 

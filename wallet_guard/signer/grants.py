@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from wallet_guard.ipc.questions import ClientView, Refusal
 from wallet_guard.ipc.signatures import REQUEST, SESSION
-from wallet_guard.signer.desk import Desk
+from wallet_guard.signer.desk import MAX_DENIALS_A_MINUTE, Desk
 from wallet_guard.signer.keys import Key
 
 log = logging.getLogger(__name__)
@@ -64,9 +64,9 @@ def grant(desk: Desk, token: str, asked: Asked) -> Granted | Refusal:
         return client
     refusal = check_grant(client, asked) or desk.check_unlocked() or _check_rate(desk, client, asked.call)
     if refusal is not None:
-        return deny(desk, client, asked, refusal)
+        return deny(desk, client.name, asked, refusal)
     key = find_key(desk, asked)
-    return deny(desk, client, asked, key) if isinstance(key, Refusal) else Granted(client, key)
+    return deny(desk, client.name, asked, key) if isinstance(key, Refusal) else Granted(client, key)
 
 
 def find_key(desk: Desk, asked: Asked) -> Key | Refusal:
@@ -106,24 +106,27 @@ def check_grant(client: ClientView, asked: Asked) -> Refusal | None:
     )
 
 
-def deny(desk: Desk, client: ClientView, asked: Asked, refusal: Refusal) -> Refusal:
-    """The refusal, once it is in the audit chain.
+def deny(desk: Desk, client: str, asked: Asked, refusal: Refusal) -> Refusal:
+    """The refusal to the client of that name, once it is in the audit chain (beyond some a minute, as a count).
 
     Raises:
         JournalError: it could not be written.
     """
+    count = desk.denials[client] = desk.denials.get(client, 0) + 1
+    if count > MAX_DENIALS_A_MINUTE:
+        return refusal
     netuid = -1 if asked.netuid is None else max(-1, min(asked.netuid, 2**32))
     with desk.journal.transaction() as writer:
         writer.record(
             desk.now_ms(),
             "denied",
-            client.name,
+            client,
             call=asked.call[:64],
             code=refusal.code,
             key=f"{asked.wallet[:64]}/{asked.hotkey[:64]}",
             netuid=netuid,
         )
-    log.warning(f"refused {client.name}: {asked.call[:64]}: {refusal.code}: {refusal.message}")
+    log.warning(f"refused {client or 'the hub'}: {asked.call[:64]}: {refusal.code}: {refusal.message}")
     return refusal
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from wallet_guard.ipc import questions as ipc
 from wallet_guard.ipc.questions import Refusal
 from wallet_guard.ipc.records import from_json, to_json
-from wallet_guard.ipc.signatures import IssueSession, SignExtrinsic, SignRequest, SignText
+from wallet_guard.ipc.signatures import IssueHubSession, IssueSession, SignExtrinsic, SignRequest, SignText
 from wallet_guard.signer import accept, admin, extrinsics, follow, requests, seal, sessions, tasks, texts
 from wallet_guard.signer.desk import Desk
 from wallet_guard.signer.journal import JournalError
@@ -30,6 +30,7 @@ ANSWERERS: dict[type[Any], Answerer] = {
     SignRequest: requests.sign_request,
     SignExtrinsic: extrinsics.sign_extrinsic,
     IssueSession: sessions.issue_session,
+    IssueHubSession: sessions.issue_hub_session,
     SignText: texts.sign_text,
     ipc.Pull: lambda desk, _question: tasks.pull(desk),
     ipc.Runtime: seal.learn_runtime,
@@ -45,7 +46,7 @@ ANSWERERS: dict[type[Any], Answerer] = {
     ipc.AuditCheckpoint: admin.audit_checkpoint,
 }
 
-TABLES = {"gateway": ipc.GATEWAY, "chain": ipc.CHAIN, "admin": ipc.ADMIN}
+TABLES = {"gateway": ipc.GATEWAY, "hub": ipc.HUB, "chain": ipc.CHAIN, "admin": ipc.ADMIN}
 """By the name of the listening socket."""
 
 
@@ -69,7 +70,7 @@ def answer(desk: Desk, socket_name: str, message: dict[str, Any]) -> dict[str, A
         question = from_json(record, message["body"])
     except ValueError as error:
         raise NonsenseError(str(error)[:200]) from error
-    if socket_name == "gateway":
+    if socket_name in ("gateway", "hub"):
         _spring_canary(desk, question)
     try:
         result = ANSWERERS[record](desk, question)

@@ -41,9 +41,9 @@ def sign_request(desk: Desk, question: SignRequest) -> RequestView | Refusal:
         public_key_of(question.receiver)
         payload = request.payload()
     except (MalformedAuth, AddressError) as error:
-        return deny(desk, granted.client, asked, Refusal("invalid_request", str(error)))
+        return deny(desk, granted.client.name, asked, Refusal("invalid_request", str(error)))
     if abs(nonce - now_ns) > NONCE_WINDOW_NS:
-        return deny(desk, granted.client, asked, _too_far(nonce - now_ns))
+        return deny(desk, granted.client.name, asked, _too_far(nonce - now_ns))
     return _sign(desk, granted, asked, request, payload)
 
 
@@ -83,5 +83,5 @@ def _sign(desk: Desk, granted: Granted, asked: Asked, request: Request, payload:
             )
     if not fresh:
         used = Refusal("nonce_refused", "nonce: expected one that was not used before", "sign each attempt anew")
-        return deny(desk, client, asked, used)
+        return deny(desk, client.name, asked, used)
     return RequestView(request.sender, request.nonce_ns, tuple(request.headers(signature).items()))

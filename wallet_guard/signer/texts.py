@@ -23,7 +23,7 @@ def sign_text(desk: Desk, question: SignText) -> TextView | Refusal:
         return granted
     why = _wrong_text(question.text)
     if why:
-        return deny(desk, granted.client, asked, Refusal("invalid_request", why))
+        return deny(desk, granted.client.name, asked, Refusal("invalid_request", why))
     client, key, now = granted.client, granted.key, desk.now_ms()
     signed = f"<Bytes>{FIRST_LINE}\n{question.text}</Bytes>"
     signature = key.sign(signed.encode())
