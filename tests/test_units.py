@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from wallet_guard.gateway.__main__ import LIMITS
 from wallet_guard.gateway.listeners import INHERITED_PREFIX
 from wallet_guard.signer.__main__ import MODES
 
@@ -149,6 +150,11 @@ def test_the_signer_is_given_the_sockets_that_it_expects(name):
 def test_the_gateway_is_given_sockets_for_clients(name):
     assert settings(name)["FileDescriptorName"][0].startswith(INHERITED_PREFIX)
     assert name in settings("wallet-guard.service")["Sockets"][0].split()
+
+
+def test_the_gateway_may_open_what_its_ceiling_on_connections_says():
+    (files,) = settings("wallet-guard.service")["LimitNOFILE"]
+    assert int(files) >= LIMITS.max_connections + 256
 
 
 def test_by_default_tcp_is_for_this_host():
