@@ -175,6 +175,32 @@ def test_what_does_not_stand_is_an_alarm(serving: Any, codec: bittensor_core.Run
     assert failure.code == "not_effective"
 
 
+def test_a_call_overtaken_by_our_own_in_the_same_block_had_its_effect(
+    serving: Any, codec: bittensor_core.Runtime
+) -> None:
+    other = ServeAxon(**WHO, ip="203.0.113.8", port=8092, protocol=4, version=1)
+    first, second = accepted(serving, AXON), accepted(serving, other)
+    for intent in (first, second):
+        serving.sealed(intent)
+    for intent in (first, second):
+        serving.report(intent, Event.FINALIZED, block_hash="0x01", block_number=9)
+    for intent in (first, second):
+        serving.report(intent, Event.VALUES, values=stored(codec, other))
+        assert serving.intent(intent).state is State.EFFECTIVE
+    assert "effective_until_overtaken" in serving.kinds()
+
+
+def test_a_call_that_gave_way_to_an_earlier_one_is_an_alarm(serving: Any, codec: bittensor_core.Runtime) -> None:
+    other = ServeAxon(**WHO, ip="203.0.113.8", port=8092, protocol=4, version=1)
+    first, second = accepted(serving, AXON), accepted(serving, other)
+    for intent in (first, second):
+        serving.sealed(intent)
+    for intent in (first, second):
+        serving.report(intent, Event.FINALIZED, block_hash="0x01", block_number=9)
+    serving.report(second, Event.VALUES, values=stored(codec, AXON))
+    assert serving.intent(second).failure.code == "not_effective"
+
+
 def test_a_liar_cannot_make_a_call_effective_by_talking_of_weights(serving: Any) -> None:
     intent = accepted(serving, AXON)
     task = serving.sealed(intent)

@@ -4,6 +4,7 @@ The values are the SDK's own (``bittensor.intents.serving``, 11.3.0). Nothing is
 the chain stores what the call carries, byte for byte, behind a block number (and, for a commitment, a deposit).
 """
 
+from collections.abc import Iterable
 from ipaddress import ip_address
 from typing import Any, NamedTuple
 
@@ -108,12 +109,18 @@ def stands_of(wish: PlainCall) -> tuple[Stand, ...]:
     return axon, Stand(SUBTENSOR, "NeuronCertificates", _length(len(key)) + key + algorithm)
 
 
-def stands(wish: PlainCall, values: tuple[bytes | None, ...]) -> bool:
-    """Do these values (raw, in the order of ``stands_of``) show that the call had its effect?"""
-    wanted = stands_of(wish)
+def stands(wish: PlainCall, values: tuple[bytes | None, ...], later: Iterable[PlainCall] = ()) -> bool:
+    """Do these values (raw, in the order of ``stands_of``) show that the call had its effect?
+
+    ``later`` are wishes that were signed after it: one block may hold several, and then the last one stands.
+    """
+    wanted, after = stands_of(wish), [stand for each in later for stand in stands_of(each)]
     if len(values) != len(wanted):
         return False
-    return all(_fits(stand, value) for stand, value in zip(wanted, values, strict=True))
+    return all(
+        any(_fits(stand, value) for stand in (first, *(stand for stand in after if stand.item == first.item)))
+        for first, value in zip(wanted, values, strict=True)
+    )
 
 
 def _fits(stand: Stand, value: bytes | None) -> bool:

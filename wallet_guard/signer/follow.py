@@ -16,7 +16,7 @@ import json
 import logging
 
 from wallet_guard.ipc.questions import Done, Event, Failure, Pulse, Refusal, Report, SetWeights, State
-from wallet_guard.signer.calls import read_wish, stands
+from wallet_guard.signer.calls import PlainCall, read_wish, stands
 from wallet_guard.signer.desk import Desk
 from wallet_guard.signer.facts import MAX_BLOCK
 from wallet_guard.signer.journal import Intent
@@ -160,8 +160,12 @@ def _values(desk: Desk, intent: Intent, news: Report) -> None:
     wish = read_wish(json.loads(intent.request))
     if isinstance(wish, SetWeights):
         return
-    if stands(wish, news.values or ()):
+    values = news.values or ()
+    if stands(wish, values):
         desk.move(intent, State.EFFECTIVE, "effective", block=news.block_number)
+        return
+    if stands(wish, values, _later_calls(desk, intent)):
+        desk.move(intent, State.EFFECTIVE, "effective_until_overtaken", block=news.block_number)
         return
     failure = Failure(
         "not_effective",
@@ -170,6 +174,11 @@ def _values(desk: Desk, intent: Intent, news: Report) -> None:
         may_be_submitted=True,
     )
     desk.fail(intent, failure)
+
+
+def _later_calls(desk: Desk, intent: Intent) -> list[PlainCall]:
+    wishes = [read_wish(json.loads(request)) for request in desk.journal.later_wishes(intent)]
+    return [wish for wish in wishes if not isinstance(wish, SetWeights)]
 
 
 def _weights(desk: Desk, intent: Intent, news: Report) -> None:

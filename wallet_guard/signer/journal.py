@@ -429,6 +429,14 @@ class Journal:
         )
         return [each.weights for each in later if each.weights is not None]
 
+    def later_wishes(self, intent: Intent) -> list[str]:
+        """The requests of calls beside weights that were signed for the same subnet under a higher nonce."""
+        later = self._many(
+            "WHERE ss58_address = ? AND netuid = ? AND kind != 'set_weights' AND nonce > ?",
+            *(intent.ss58_address, intent.netuid, intent.nonce),
+        )
+        return [each.request for each in later]
+
     def clients(self) -> list[tuple[bytes, ClientView]]:
         """Every client with the SHA-256 of its token, revoked ones too."""
         # Asked for with every question that carries a token, changed by the operator alone: kept until a write.
