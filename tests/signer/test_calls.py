@@ -183,7 +183,7 @@ def test_a_call_overtaken_by_our_own_in_the_same_block_had_its_effect(
     for intent in (first, second):
         serving.sealed(intent)
     for intent in (first, second):
-        serving.report(intent, Event.FINALIZED, block_hash="0x01", block_number=9)
+        serving.report(intent, Event.FINALIZED, block_hash="0x01", block_number=5001)
     for intent in (first, second):
         serving.report(intent, Event.VALUES, values=stored(codec, other))
         assert serving.intent(intent).state is State.EFFECTIVE
@@ -196,7 +196,7 @@ def test_a_call_that_gave_way_to_an_earlier_one_is_an_alarm(serving: Any, codec:
     for intent in (first, second):
         serving.sealed(intent)
     for intent in (first, second):
-        serving.report(intent, Event.FINALIZED, block_hash="0x01", block_number=9)
+        serving.report(intent, Event.FINALIZED, block_hash="0x01", block_number=5001)
     serving.report(second, Event.VALUES, values=stored(codec, AXON))
     assert serving.intent(second).failure.code == "not_effective"
 

@@ -7,7 +7,7 @@ from typing import Any
 import bittensor_core
 import pytest
 
-from wallet_guard.ipc.questions import Event, Pulse, Refusal
+from wallet_guard.ipc.questions import Event, Pulse, Refusal, State
 from wallet_guard.ipc.signatures import EXTRINSIC_CALLS, ExtrinsicView, SignExtrinsic
 from wallet_guard.signer.extrinsics import MAX_GIVEN_AWAY, sign_extrinsic
 from wallet_guard.signer.follow import pulse
@@ -326,7 +326,8 @@ def test_a_nonce_that_is_final_is_not_signed_again(node: Node) -> None:
     node.bench.token = node.bench.add_client("plain")
     intent = node.bench.accepted()
     task = node.bench.sealed(intent)
-    node.bench.report(intent, Event.FINALIZED, extrinsic_hash=task.extrinsic_hash, block_hash="0x01", block_number=9)
+    node.bench.report(intent, Event.FINALIZED, extrinsic_hash=task.extrinsic_hash, block_hash="0x01", block_number=5001)
+    assert node.bench.intent(intent).state is State.FINALIZED
     node.bench.token = token
     assert node.refused(nonce=7) == "nonce_refused"
     assert isinstance(node.ask(nonce=8), ExtrinsicView)
