@@ -13,6 +13,7 @@ their bodies are listed in ``hardening/audit.md``.
 import hashlib
 import json
 from collections.abc import Iterable, Iterator
+from itertools import islice
 from json.encoder import encode_basestring_ascii as _quote
 from typing import Any, NamedTuple
 
@@ -21,6 +22,10 @@ GENESIS_HASH = bytes(32)
 
 MAX_LINE_CHARACTERS = 1 << 20
 """Of one exported record: a body is a few hundred characters; a vector of 4,096 weights is 60,000."""
+
+
+CHUNK_RECORDS = 256
+"""Verified at a time: enough to spread what a chunk costs, little enough to stay in the processor's cache."""
 
 
 class Record(NamedTuple):
@@ -56,14 +61,14 @@ def record_hash(previous: bytes, seq: int, at_ms: int, kind: str, client: str, b
     return hashlib.sha256(previous + canonical.encode("ascii")).digest()
 
 
+Row = tuple[int, int, str, str, str, bytes]
+"""A ``Record``, or a plain tuple of the same six."""
+
+
 def verify_chain(
-    records: Iterable[tuple[int, int, str, str, str, bytes]],
-    head: bytes | None = None,
-    *,
-    since: Point | None = None,
-    known: Iterable[Point] = (),
+    records: Iterable[Row], head: bytes | None = None, *, since: Point | None = None, known: Iterable[Point] = ()
 ) -> Point:
-    """The last record's number and hash. ``records`` are ``Record``s or plain tuples of the same six.
+    """The last record's number and hash.
 
     ``head`` is a hash kept elsewhere, ``known`` are places kept elsewhere: each must be part of the chain. ``since``
     names the record before the first one given, where not the whole chain is.
@@ -73,38 +78,74 @@ def verify_chain(
             elsewhere is no part of the chain.
     """
     count, previous = since or Point(0, GENESIS_HASH)
-    wanted = {point.seq: point.hash for point in known}
-    if wanted.get(count, previous) != previous:
-        raise BrokenChainError(f"expected {wanted[count].hex()[:16]} after record {count}: another chain is here")
-    found = head is None or head == previous
-    sha256 = hashlib.sha256
-    for seq, at_ms, kind, client, body, claimed in records:
-        count += 1
-        if seq != count or not type(seq) is type(at_ms) is int or not type(kind) is type(client) is type(body) is str:
-            raise BrokenChainError(_why_wrong(count, seq))
-        # A guess at record_hash, right for what is usually there, in two thirds of the time. Of anything else it makes
-        # bytes that no canonical list has (an unescaped quote or character), so it is never falsely right; a backslash
-        # in kind or client could make it so, and is not guessed at.
-        quoted = body.replace("\\", "\\\\") if "\\" in body else body
-        quoted = quoted.replace('"', '\\"')
-        guess = f'[{seq},{at_ms},"{kind}","{client}","{quoted}"]'
-        expected = sha256(previous + guess.encode("utf-8", "surrogatepass")).digest()
-        if claimed != expected or "\\" in kind or "\\" in client:
-            expected = record_hash(previous, seq, at_ms, kind, client, body)
-        if claimed != expected:
-            raise BrokenChainError(_why_wrong(count, seq))
-        previous = expected
-        if expected == head:
-            found = True
-        if count in wanted and wanted[count] != expected:
-            raise BrokenChainError(f"record {count} is not the one that was kept elsewhere: another chain is here")
-    if wanted and max(wanted) > count:
-        raise BrokenChainError(f"expected at least {max(wanted)} records, found {count}: the tail was cut")
+    kept = {point.seq: point.hash for point in known}
+    _check_kept(kept, count, [previous])
+    found, rest = head in (None, previous), iter(records)
+    while chunk := list(islice(rest, CHUNK_RECORDS)):
+        if not _is_right(chunk, count, previous):
+            _check_each(chunk, count, previous)
+        hashes = [row[5] for row in chunk]
+        _check_kept(kept, count + 1, hashes)
+        found = found or head in hashes
+        count, previous = count + len(chunk), hashes[-1]
+    if kept and max(kept) > count:
+        raise BrokenChainError(f"expected at least {max(kept)} records, found {count}: the tail was cut")
     if not found:
         raise BrokenChainError(
             f"the head given is none of the {count} records: the tail was cut, or another chain is here"
         )
     return Point(count, previous)
+
+
+def _is_right(chunk: list[Row], count: int, previous: bytes) -> bool:
+    """Whether these are the records that follow; False also where it takes a closer look to know.
+
+    A verifier does this for every record, so it is done column by column, and the canonical text is made here in a
+    third of the time of ``record_hash``: right where nothing needs escaping but quotes in the body. Of anything else it
+    makes bytes that no canonical text has (a raw quote, control or non-ASCII character), so it is never falsely right.
+    """
+    seqs, times, kinds, clients, bodies, claimed = zip(*chunk, strict=True)
+    if seqs != tuple(range(count + 1, count + 1 + len(chunk))):
+        return False
+    if {*map(type, seqs), *map(type, times)} != {int} or {*map(type, kinds + clients + bodies)} != {str}:
+        return False
+    if "\\" in "".join(kinds + clients + bodies):
+        return False
+    sha256 = hashlib.sha256
+    try:
+        made = [
+            sha256(before + f'[{seq},{at_ms},"{kind}","{client}","{quoted}"]'.encode()).digest()
+            for before, seq, at_ms, kind, client, quoted in zip(
+                (previous, *claimed),
+                seqs,
+                times,
+                kinds,
+                clients,
+                [body.replace('"', '\\"') for body in bodies],
+                strict=False,
+            )
+        ]
+    except (TypeError, UnicodeEncodeError):
+        return False
+    return made == list(claimed)
+
+
+def _check_each(chunk: list[Row], count: int, previous: bytes) -> None:
+    for seq, at_ms, kind, client, body, claimed in chunk:
+        count += 1
+        if seq != count or not type(seq) is type(at_ms) is int or not type(kind) is type(client) is type(body) is str:
+            raise BrokenChainError(_why_wrong(count, seq))
+        expected = record_hash(previous, seq, at_ms, kind, client, body)
+        if claimed != expected:
+            raise BrokenChainError(_why_wrong(count, seq))
+        previous = expected
+
+
+def _check_kept(kept: dict[int, bytes], first: int, hashes: list[bytes]) -> None:
+    """``hashes`` are those of record ``first`` and the ones that follow it."""
+    for seq, wanted in kept.items():
+        if first <= seq < first + len(hashes) and hashes[seq - first] != wanted:
+            raise BrokenChainError(f"record {seq} is not the one that was kept elsewhere: another chain is here")
 
 
 def _why_wrong(count: int, seq: object) -> str:
