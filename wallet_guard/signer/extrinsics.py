@@ -266,7 +266,7 @@ def _sign(
     signed = known or SignedExtrinsic(sha256(payload).digest(), key.sign(payload), dead_ms)
     with desk.journal.transaction() as writer:
         if known is None:
-            writer.add_extrinsic(key.ss58_address, question.nonce, signed)
+            writer.add_extrinsic(key.ss58_address, question.nonce, signed, now)
         writer.count_signed(client.name, asked.call, hour_of(now))
         writer.record(
             now,

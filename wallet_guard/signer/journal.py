@@ -556,9 +556,10 @@ class Writer:
         )
         return self._journal.execute("INSERT OR IGNORE INTO nonces VALUES (?, ?)", ss58_address, nonce_ns) == 1
 
-    def add_extrinsic(self, ss58_address: str, nonce: int, signed: SignedExtrinsic) -> None:
-        """A node's own extrinsic, in the place of a dead one of the same nonce."""
-        self._journal.execute("INSERT OR REPLACE INTO extrinsics VALUES (?, ?, ?, ?, ?)", ss58_address, nonce, *signed)
+    def add_extrinsic(self, ss58_address: str, nonce: int, signed: SignedExtrinsic, now_ms: int) -> None:
+        """A node's own extrinsic; dead ones make room."""
+        self._journal.execute("DELETE FROM extrinsics WHERE ss58_address = ? AND dead_ms <= ?", ss58_address, now_ms)
+        self._journal.execute("INSERT INTO extrinsics VALUES (?, ?, ?, ?, ?)", ss58_address, nonce, *signed)
 
     def set_meta(self, key: str, value: str) -> None:
         """Remembers a single value."""
