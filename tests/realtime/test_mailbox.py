@@ -39,7 +39,7 @@ def test_handlers_of_one_peer_run_in_order_and_trouble_is_told(caplog):
         handlers = (fail, slow, hang, lambda _h, data: order.append(data["id"]), fail, fail_later, slow)
         for number, handler in enumerate(handlers):
             mailbox.put(handler, message(str(number)), outlet)
-        assert len(mailbox) == 5
+        assert mailbox.waiting == 5
         while not drained:
             await asyncio.sleep(0.005)
 

@@ -287,13 +287,13 @@ def test_ten_thousand_forged_signatures_cost_one_verification():
             speaker = Speaker(HOTKEY, "ed25519", KEY.sign)
             websocket, _ = await connect(manager.port, speaker)
             await until(manager.get_connected_hotkeys)
-            before = manager.party.metrics.verify.count
+            before = manager.party.verifier.count
             frame = speaker.sign_frame(VALIDATOR.ss58_address, 2, [LINE], NOW_NS).decode()
             for number in range(10_000):
                 websocket.send_text(f"{number:0128x}" + frame[128:])
             await until(lambda: websocket.close_code)
             assert websocket.close_code == ends.SIGNATURE.close
-            assert manager.party.metrics.verify.count - before == 1
+            assert manager.party.verifier.count - before == 1
 
     run(scene())
 

@@ -38,7 +38,9 @@ class Mailbox:
         self._waiting: deque[tuple[Handler, Message, Outlet]] = deque()
         self._task: asyncio.Task[None] | None = None
 
-    def __len__(self) -> int:
+    @property
+    def waiting(self) -> int:
+        """Messages behind the one that is under way."""
         return len(self._waiting)
 
     def put(self, handler: Handler, message: Message, outlet: Outlet) -> None:
@@ -64,7 +66,7 @@ class Mailbox:
             _logger.exception("the handler of %s from %s failed", message.type, self._hotkey)
             outlet.done(message, "failed")
             return None
-        if inspect.isawaitable(result):
+        if result is not None and inspect.isawaitable(result):
             return result
         outlet.done(message, "")
         return None

@@ -108,6 +108,8 @@ def read_messages(frame: Frame) -> list[Message]:
     Raises:
         FrameError: message; then none of them is to be used.
     """
+    if "\n" not in frame.body:
+        return [_read_message(frame.body)]
     return [_read_message(line) for line in frame.body.split("\n")]
 
 

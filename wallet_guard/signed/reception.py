@@ -41,11 +41,7 @@ class Voice(NamedTuple):
     key: bytes  # 32 bytes
     from_ms: int
     until_ms: int
-    purpose: Purpose
-
-    def may_say(self, type_: str) -> bool:
-        """A hub says welcome, heartbeat, ack and error; the application says the rest."""
-        return self.purpose is Purpose.NODE or type_ in HUB_TYPES
+    purpose: Purpose  # a hub says the `HUB_TYPES` only
 
 
 class Voices:
@@ -201,8 +197,9 @@ def check_messages(messages: list[Message], voice: Voice) -> None:
     Raises:
         FrameError: message; then none of them is to be used.
     """
+    is_hub = voice.purpose is Purpose.HUB
     for message in messages:
-        if not voice.may_say(message.type):
+        if is_hub and message.type not in HUB_TYPES:
             raise FrameError("message", f"a hub may not say {message.type!r}")
         if message.ack:
             try:
