@@ -4,9 +4,11 @@ import sqlite3
 import pytest
 
 from wallet_guard.host.config import ConfigurationError
+from wallet_guard.ipc.questions import Event, State
 from wallet_guard.signer import disk
 from wallet_guard.signer.desk import MAX_DENIALS_A_MINUTE
 from wallet_guard.signer.disk import RESERVE_BYTES, RESERVE_FILE
+from wallet_guard.signer.follow import MAX_STEPS
 from wallet_guard.signer.journal import JOURNAL_FILE, MAX_LOG_BYTES, Journal, JournalError
 
 
@@ -124,3 +126,15 @@ def test_a_client_that_asks_the_wrong_thing_in_a_loop_does_not_fill_the_disk(ben
         assert bench.accept(netuid=9).code == "netuid_not_allowed"
     assert bench.kinds().count("denied") == MAX_DENIALS_A_MINUTE
     assert bench.desk.denials == {"node": MAX_DENIALS_A_MINUTE + 500}
+
+
+def test_a_chain_process_that_lies_in_a_loop_does_not_fill_the_disk(bench):
+    intent = bench.accepted()
+    bench.sealed(intent)
+    place = {"block_hash": "0x" + "ab" * 32, "block_number": 5_001}
+    for _ in range(MAX_STEPS):
+        bench.report(intent, Event.IN_BLOCK, **place)
+        bench.report(intent, Event.RETRACTED)
+    assert bench.intent(intent).version == MAX_STEPS
+    bench.report(intent, Event.FINALIZED, **place)
+    assert bench.intent(intent).state is State.FINALIZED

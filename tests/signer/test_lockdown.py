@@ -294,3 +294,22 @@ def test_the_operator_does_not_wake_the_canary(canary: Any) -> None:
     said = monitor.answer(canary.desk, "admin", {"id": 1, "ask": "client_add", "body": body})
     assert said["refusal"]["code"] == "invalid_request"
     assert canary.desk.lockdown.why == ""
+
+
+# What is written down ------------------------------------------------------------------------------------------------
+
+
+def test_every_kind_of_record_is_documented() -> None:
+    documented = (SIGNER.parents[1] / "hardening/audit.md").read_text()
+    written = set()
+    for path in SIGNER.glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name | ast.Attribute):
+                name = node.func.attr if isinstance(node.func, ast.Attribute) else node.func.id
+                if name in ("record", "_record", "move", "move_within"):
+                    texts = [each.value for each in ast.walk(node) if isinstance(each, ast.Constant)]
+                    # The first text is the kind; a conditional one gives two.
+                    kinds = [text for text in texts if isinstance(text, str) and text.isidentifier()]
+                    written |= set(kinds[:1])
+    assert {"accepted", "denied", "signed", "locked", "started"} <= written
+    assert {kind for kind in written if f"`{kind}`" not in documented} == set()

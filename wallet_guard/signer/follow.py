@@ -41,6 +41,12 @@ _FITS: dict[Event, frozenset[State]] = {
     Event.TROUBLE: frozenset({State.ACCEPTED, State.SIGNED, State.SUBMITTED, State.IN_BLOCK, State.FINALIZED}),
 }
 
+MAX_STEPS = 500
+"""Changes of one intent: a life has six, a reorg adds two. After them only ends are taken, so that a chain
+process that lies in a loop fills no disk."""
+
+_GOES_ROUND = frozenset({Event.SUBMITTED, Event.DROPPED, Event.IN_BLOCK, Event.RETRACTED})
+
 _FINDS = frozenset({Event.IN_BLOCK, Event.FINALIZED})
 """What brings back an intent whose signature was given up: it was included after all."""
 
@@ -58,6 +64,8 @@ def report(desk: Desk, question: Report) -> Done | Refusal:
     stale = question.extrinsic_hash not in (None, intent.extrinsic_hash)
     if intent.state not in _FITS[question.event] or stale or (intent.lost and question.event not in _FINDS):
         log.debug(f"intent {intent.id} is {intent.state}: {question.event} does not fit, dropped")
+        return Done()
+    if intent.version >= MAX_STEPS and question.event in _GOES_ROUND:
         return Done()
     if question.event is not Event.TROUBLE:
         desk.trouble.pop(intent.id, None)
