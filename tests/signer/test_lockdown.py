@@ -235,6 +235,22 @@ def test_locks_without_a_journal_that_can_be_written(bench: Any) -> None:
     assert (bench.folder / LOCK_FILE).exists()
 
 
+def test_a_lock_that_did_not_fit_on_the_disk_is_recorded_later(bench: Any, monkeypatch: Any) -> None:
+    def full(_journal: Journal) -> None:
+        raise JournalError("full")
+
+    bench.desk.lockdown.engage("a signal")
+    with monkeypatch.context() as patched:
+        patched.setattr(Journal, "_check_place", full)
+        with pytest.raises(JournalError):
+            bench.desk.lockdown.settle(bench.now)
+    assert bench.kinds()[-1] != "locked"
+    bench.desk.lockdown.settle(bench.now)
+    bench.desk.lockdown.settle(bench.now)
+    assert bench.kinds()[-1] == "locked"
+    assert bench.kinds().count("locked") == 1
+
+
 def test_stays_locked_while_the_journal_cannot_say_otherwise(bench: Any) -> None:
     lock(bench)
     bench.desk.journal.error = "broken"

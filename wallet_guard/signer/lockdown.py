@@ -13,7 +13,7 @@ import contextlib
 import logging
 import os
 
-from wallet_guard.signer.journal import Journal
+from wallet_guard.signer.journal import Journal, JournalError
 
 log = logging.getLogger(__name__)
 
@@ -75,11 +75,15 @@ class Lockdown:
         # The journal is where it stands in the end; this only makes a third door leave what the others leave.
         self.engage(self._why)
         log.critical(f"locked: {self._why}; nothing is signed until 'wallet-guard unlock'")
-        # Once: with a journal that cannot be written nothing is signed either.
+        try:
+            with self._journal.transaction() as writer:
+                writer.set_meta(LOCK_META, self._why)
+                writer.record(now_ms, "locked", "", why=self._why)
+        except JournalError:
+            # A full disk passes. With a journal that is broken nothing is signed anyway, and the file stays.
+            self._settled = bool(self._journal.error)
+            raise
         self._settled = True
-        with self._journal.transaction() as writer:
-            writer.set_meta(LOCK_META, self._why)
-            writer.record(now_ms, "locked", "", why=self._why)
 
     def release(self, now_ms: int) -> None:
         """Opens again.
