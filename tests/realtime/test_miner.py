@@ -62,3 +62,43 @@ def test_larger_than_the_other_side_takes_is_refused_where_it_is_said(kit):
             await kit.until(lambda: validator.seen)
 
     kit.run(scene())
+
+
+def test_a_secure_endpoint_is_never_reached_in_clear(kit):
+    async def scene():
+        async with kit.validator() as validator, kit.miner(connected=False) as miner:
+            miner.add_validator(kit.VALIDATOR.ss58_address, f"wss://127.0.0.1:{validator.port}/ws")
+            await kit.until(lambda: miner.check_health()["problems"])
+            problem = miner.check_health()["problems"][kit.VALIDATOR.ss58_address]
+            assert problem["code"] in ("tls", "refused")
+            assert not validator.party.metrics.verdicts
+
+    kit.run(scene())
+
+
+def test_validators_come_and_go_with_the_list_of_them(kit):
+    async def scene():
+        async with kit.validator() as one, kit.validator(kit.OTHER) as two:
+            at = {one.party.hotkey: f"127.0.0.1:{one.port}"}
+            limits = RealtimeLimits(registration_seconds=0.1)
+            async with kit.miner(
+                connected=False, validators=lambda: at, limits=limits, heartbeat_interval=0.2
+            ) as miner:
+                await kit.until(lambda: miner.get_connected_validators() == [one.party.hotkey])
+                at[two.party.hotkey] = f"127.0.0.1:{two.port}"
+                await kit.until(lambda: len(miner.get_connected_validators()) == 2)
+                del at[one.party.hotkey]
+                await kit.until(lambda: miner.get_connected_validators() == [two.party.hotkey])
+                await kit.until(lambda: not one.get_connected_hotkeys())
+
+    kit.run(scene())
+
+
+@pytest.mark.parametrize("endpoint", ["http://[", "ftp://a", "ws://u@h/", "ws:///x"])
+def test_what_is_no_endpoint_is_refused_at_once(kit, endpoint):
+    async def scene():
+        async with kit.miner(start=False) as miner:
+            with pytest.raises(ValueError, match=r".+"):
+                miner.add_validator(kit.VALIDATOR.ss58_address, endpoint)
+
+    kit.run(scene())

@@ -3,9 +3,7 @@
 import asyncio
 import time
 
-from wallet_guard.realtime import (
-    ends,
-)
+from wallet_guard.realtime import RealtimeLimits, ends
 
 
 def now_ms():
@@ -51,5 +49,39 @@ def test_heartbeats_of_a_silent_miner_measure_the_way(kit):
         ):
             await kit.until(lambda: miner.party.metrics.round_trip.count >= 2)
             assert validator.party.metrics.received["heartbeat"] >= 2
+
+    kit.run(scene())
+
+
+def test_a_guard_that_fails_or_hangs_holds_up_nobody(kit, caplog):
+    async def scene():
+        asked = []
+
+        async def renew():
+            asked.append(1)
+            await asyncio.sleep(60 if len(asked) > 1 else 0)
+            raise RuntimeError("no guard")
+
+        first = kit.session(kit.VALIDATOR, seed=9, from_ms=now_ms() - 4000, seconds=6)
+        async with kit.validator(first, renew=renew, limits=RealtimeLimits(hello_seconds=0.2)) as validator:
+            await kit.until(lambda: asked, 4)
+            validator._renewal._next_ms = 0
+            await kit.until(lambda: len(asked) == 2, 4)
+            silent = await kit.Peer(validator.port).open(hello=False)
+            assert await silent.closed(4) == 4012
+
+    kit.run(scene())
+    assert "cannot be renewed" in caplog.text
+
+
+def test_a_certificate_for_another_hotkey_is_not_spoken_with(kit, caplog):
+    async def scene():
+        async def renew():
+            return kit.session(kit.OTHER, seed=51)
+
+        first = kit.session(kit.VALIDATOR, seed=9, from_ms=now_ms() - 4000, seconds=6)
+        async with kit.validator(first, renew=renew) as validator:
+            await kit.until(lambda: "expected a certificate for" in caplog.text, 4)
+            assert validator.party.speaker is first
 
     kit.run(scene())

@@ -213,6 +213,7 @@ def test_forged_opening_is_refused_and_counted(name):
         ("hello by another hotkey", lambda s: [hello(Speaker.of_hotkey(ALICE), "0" * 64)], 4005),
         ("binary", lambda s: [b"\x00", bytes(8)], 4000),
         ("a certificate that is none", lambda s: [b"certificate x"], 4007),
+        ("two certificates", lambda s: [b"certificate " + certified().encode()] * 2, 4007),
         ("a certificate of another hotkey", lambda s: [f"certificate {certified(ALICE, OTHER)}".encode()], 4007),
     ],
 )  # fmt: skip

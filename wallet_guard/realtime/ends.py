@@ -159,7 +159,7 @@ def end_of_attempt(error: BaseException) -> End:
         return TLS
     if isinstance(error, TimeoutError):
         return TIMEOUT
-    if isinstance(error, ProtocolError):
+    if isinstance(error, ProtocolError | ValueError):
         return PROTOCOL
     return UNREACHABLE
 

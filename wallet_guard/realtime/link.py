@@ -49,6 +49,7 @@ class Link(Endpoint):
         "_acks",
         "_broadcasts",
         "_certificate_at",
+        "_certificates",
         "_control",
         "_faults",
         "_flushing",
@@ -89,6 +90,7 @@ class Link(Endpoint):
         self._tokens = party.limits.burst
         self._tokens_at = self.began
         self._certificate_at = 0.0
+        self._certificates = 0
 
     # --- what the two ends do differently
 
@@ -213,7 +215,9 @@ class Link(Endpoint):
 
     def _hear_certificate(self, text: str) -> None:
         now = monotonic()
-        if self.ready and now - self._certificate_at < _CERTIFICATE_SECONDS:
+        self._certificates += 1
+        too_fast = now - self._certificate_at < _CERTIFICATE_SECONDS if self.ready else self._certificates > 1
+        if too_fast:
             self.end(ends.CERTIFICATE, "certificates come too fast")
             return
         try:
@@ -222,7 +226,7 @@ class Link(Endpoint):
             self.party.metrics.verdicts[f"certificate {error.code}"] += 1
             self.end(ends.CERTIFICATE, str(error))
             return
-        if self.ready:  # in the opening two may come: the one of the opening itself was in a header
+        if self.ready:
             self._certificate_at = now
 
     def _charge(self, messages: int) -> None:

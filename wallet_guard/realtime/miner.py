@@ -23,7 +23,16 @@ from pathlib import Path
 from time import monotonic
 from typing import Any, Final, NamedTuple
 
-from wallet_guard.net import HttpLimits, Routes, Server, ServerLimits, WebSocket, open_websocket, parse_url
+from wallet_guard.net import (
+    HttpLimits,
+    Routes,
+    Server,
+    ServerLimits,
+    WebSocket,
+    client_context,
+    open_websocket,
+    parse_url,
+)
 from wallet_guard.realtime import ends
 from wallet_guard.realtime.admission import Attempts
 from wallet_guard.realtime.ends import End, RealtimeError
@@ -131,6 +140,7 @@ class MinerWebSocketManager:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         self._keepers.clear()
+        self._renewal.stop()
         for link in self._links():
             link.end(ends.CLOSING)
         if self._server is not None:
@@ -156,7 +166,8 @@ class MinerWebSocketManager:
             ValueError: no such endpoint.
         """
         url = endpoint if "://" in endpoint else f"ws://{endpoint}/ws"
-        parse_url(url)
+        if parse_url(url).secure and self._tls is None:
+            self._tls = client_context()
         known = self._endpoints.get(hotkey)
         self._endpoints[hotkey] = url
         if known != url and self._sweeper is not None:
@@ -353,7 +364,7 @@ class MinerWebSocketManager:
             try:
                 await self._connect(hotkey, self._endpoints[hotkey])
                 end = await ended
-            except (OSError, RealtimeError, ProtocolError) as error:
+            except (OSError, RealtimeError, ProtocolError, ValueError) as error:
                 end = ends.end_of_attempt(error)
                 _logger.info("%s at %s: %s; %s", hotkey, self._endpoints.get(hotkey), end.meaning, end.advice)
             self._problems[hotkey] = end
@@ -409,7 +420,7 @@ class MinerWebSocketManager:
                 if now - link.spoke >= self.heartbeat_interval and link.asked is None and not link.ended:
                     link.heartbeat()
             self.party.receiver.forget(now_ms)
-            await self._renewal.look(now_ms, links)
+            self._renewal.look(now_ms, links)
 
 
 class _Silent:

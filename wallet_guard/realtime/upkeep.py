@@ -16,6 +16,7 @@ _logger = logging.getLogger("wallet_guard.realtime")
 
 SWEEP_SECONDS: Final = 1.0
 _RENEW_SECONDS: Final = 30.0  # for the guard's answer
+_RETRY_MS: Final = 10_000  # between two attempts
 
 
 class Renewal:
@@ -25,17 +26,29 @@ class Renewal:
         self._party = party
         self._renew = renew
         self._next_ms = 0
+        self._task: asyncio.Task[None] | None = None
 
-    async def look(self, now_ms: int, links: Collection[Link]) -> None:
-        """Renews if it is time, and presents the new certificate to these connections."""
+    def look(self, now_ms: int, links: Collection[Link]) -> None:
+        """Begins to renew if it is time; the new certificate is presented to these connections."""
         speaker = self._party.speaker
         due_ms = speaker.from_ms + (speaker.until_ms - speaker.from_ms) * 2 // 3
-        if self._renew is None or now_ms < due_ms or now_ms < self._next_ms:
+        if self._renew is None or now_ms < max(due_ms, self._next_ms):
             return
-        self._next_ms = now_ms + 10_000
+        if self._task is None or self._task.done():
+            self._next_ms = now_ms + _RETRY_MS
+            self._task = asyncio.get_running_loop().create_task(self._present_next(self._renew, speaker, links))
+
+    def stop(self) -> None:
+        """Asks no more."""
+        if self._task is not None:
+            self._task.cancel()
+
+    async def _present_next(
+        self, renew: Callable[[], Awaitable[Speaker]], speaker: Speaker, links: Collection[Link]
+    ) -> None:
         try:
             async with asyncio.timeout(_RENEW_SECONDS):
-                fresh = await self._renew()
+                fresh = await renew()
         except Exception:  # whatever the caller's way to the guard may raise; the old one still holds
             _logger.exception("the certificate ends at %d and cannot be renewed", speaker.until_ms)
             return

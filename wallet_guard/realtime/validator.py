@@ -141,6 +141,7 @@ class ValidatorWebSocketManager:
                 link.end(ends.CLOSING)
             await self._server.stop(deadline_seconds / 2)
             self._server = None
+        self._renewal.stop()
         await self.party.close()
 
     # --- handlers
@@ -375,7 +376,7 @@ class ValidatorWebSocketManager:
                 if at % _SLICE == 0:
                     await asyncio.sleep(0)
             self.party.receiver.forget(now_ms)
-            await self._renewal.look(now_ms, [link for link in links if link.ready])
+            self._renewal.look(now_ms, [link for link in links if link.ready])
 
     def _look(self, link: ServerLink, now: float, now_ms: int) -> None:
         if not link.ready:
