@@ -310,7 +310,13 @@ def test_a_nonce_is_free_again_once_its_signature_is_dead(node: Node) -> None:
     node.ask()
     node.bench.clock[0] += 64 * 12_000 + 60_000
     assert node.bench.desk.journal.nonces_given_away(node.alice.ss58_address, node.bench.now) == set()
-    assert isinstance(node.ask(node.call(**{**AXON, "port": 1}), nonce=8, era_current=HEAD), ExtrinsicView)
+    assert isinstance(node.ask(node.call(**{**AXON, "port": 1})), ExtrinsicView)
+
+
+def test_a_dead_signature_is_forgotten(node: Node) -> None:
+    node.ask()
+    node.bench.clock[0] += 64 * 12_000 + 60_000
+    assert isinstance(node.ask(nonce=8), ExtrinsicView)
     assert node.bench.desk.journal.extrinsic(node.alice.ss58_address, 7) is None
 
 
