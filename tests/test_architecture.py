@@ -33,7 +33,8 @@ ROOMS: dict[str, set[str]] = {
     "hub": {"signed", "wire", "net", "ipc", "host", "realtime"},
     # What runs at a node.
     "client": {"wire"},
-    "realtime": {"signed", "net", "client"},
+    # wire for the errors and frames that the API of net speaks of
+    "realtime": {"signed", "wire", "net", "client"},
     "neurons": {"client", "realtime"},
     # Tools.
     "devnet": {"wire", "net", "host"},
