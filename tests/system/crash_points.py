@@ -8,7 +8,7 @@ Three kinds of cut, all on the real signer:
   fails at any of them: what was synced, and any part of what was not.
 
 After each, the signer is started again and the life goes on to its end; ``Life.check`` says what must be true then.
-By hand, about ten minutes: ``python tests/system/crash_points.py``.
+By hand, about ten minutes: ``python tests/system/crash_points.py`` (all of it: ``--minutes 40``).
 """
 
 import argparse
@@ -648,13 +648,15 @@ def main() -> None:
     """The long run."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--minutes", type=float, default=10.0)
-    parser.add_argument("--most", type=int, default=400)
+    parser.add_argument("--most", type=int, default=200, help="states of the disk per step; 0 for none")
+    parser.add_argument("--seed", type=int, default=1, help="another seed begins with other points")
     chosen = parser.parse_args()
     ends = time.monotonic() + chosen.minutes * 60
     disk.RESERVE_BYTES = 4096
     began = time.monotonic()
-    states = replay(record_life(), most=chosen.most)
-    print(f"lost writes: {states} distinct states of the disk, {time.monotonic() - began:.0f} s", flush=True)
+    if chosen.most:
+        states = replay(record_life(), most=chosen.most, seed=chosen.seed)
+        print(f"lost writes: {states} distinct states of the disk, {time.monotonic() - began:.0f} s", flush=True)
     counted = count_calls()
     print(f"system calls of one life: {dict(counted)}", flush=True)
     plan = [("killed", call, str(at)) for call, count in counted.items() for at in range(1, count + 1)]
@@ -662,7 +664,7 @@ def main() -> None:
         plan += [(error, call, str(at)) for at in range(1, counted[call] + 1)]
     # As after a remount: everything that writes fails from there on.
     plan += [("EROFS", READ_ONLY, f"{at}+") for at in range(1, counted["pwrite64"] + 1, 4)]
-    random.Random(1).shuffle(plan)
+    random.Random(chosen.seed).shuffle(plan)
     done: collections.Counter[str] = collections.Counter()
     failed = 0
     for how, call, at in plan:
