@@ -1,6 +1,7 @@
 """How fast btws/1 is: verified messages per second of server CPU, beside the same job on other libraries.
 
     python tests/bench/realtime_bench.py messages [rounds]     one message a frame, one connection and 1,000 peers
+    python tests/bench/realtime_bench.py acknowledged [rounds] the same with an answer to each, one connection
     python tests/bench/realtime_bench.py batches [rounds]      8 and 32 messages under one signature
     python tests/bench/realtime_bench.py threads [rounds]      recorded frames, verified by one thread and by two
     python tests/bench/realtime_bench.py broadcast [rounds]    100 KiB to 1,000 peers
@@ -15,6 +16,7 @@ The peers (websockets, aiohttp) run the very same functions of `wallet_guard.sig
 """
 
 import asyncio
+import contextlib
 import json
 import os
 import resource
@@ -23,8 +25,9 @@ import socket
 import statistics
 import subprocess
 import sys
+import threading
 import time
-from collections import Counter
+from collections import Counter, deque
 from pathlib import Path
 
 import bittensor_core
@@ -85,7 +88,8 @@ def say(value):
 
 
 async def serve_ours(warm, total, options):
-    manager = ValidatorWebSocketManager(VALIDATOR, netuid=2, limits=LIMITS, **options)
+    limits = LIMITS._replace(rate_per_second=options.pop("rate", 1e9), burst=options.pop("burst", 1e9))
+    manager = ValidatorWebSocketManager(VALIDATOR, netuid=2, limits=limits, **options)
     manager.register_handler("prediction", Count(warm, total))
     say({"port": await manager.start("127.0.0.1", 0)})
     await asyncio.Event().wait()
@@ -115,6 +119,7 @@ class SameJob:
         for message in messages:
             if message.type == "prediction":
                 self.count(frame.sender, message.data)
+        return [f'{{"type":"ack","id":"{message.id}"}}' for message in messages if message.ack]
 
 
 async def serve_websockets(warm, total, _options):
@@ -125,7 +130,8 @@ async def serve_websockets(warm, total, _options):
     async def handle(connection):
         voices = job.voices(connection.request.path.partition("?")[2])
         async for text in connection:
-            job.frame(text, voices)
+            for answer in job.frame(text, voices):
+                await connection.send(answer)
 
     async with websockets.serve(handle, "127.0.0.1", 0, compression=None, ping_interval=None) as server:
         say({"port": server.sockets[0].getsockname()[1]})
@@ -142,7 +148,8 @@ async def serve_aiohttp(warm, total, _options):
         await connection.prepare(request)
         voices = job.voices(request.query_string)
         async for message in connection:
-            job.frame(message.data, voices)
+            for answer in job.frame(message.data, voices):
+                await connection.send_str(answer)
         return connection
 
     app = web.Application()
@@ -220,17 +227,30 @@ def connect(port, speaker, kind="ours"):
     return connection
 
 
-def predictions(speaker, frames, batch=1):
+def predictions(speaker, frames, batch=1, acknowledged=False):
     line = encode_message("prediction", "", DATA)
-    return [masked(speaker.frame(VALIDATOR.ss58_address, [line] * batch, time.time_ns())) for _ in range(frames)]
+    made = []
+    for number in range(1, frames + 1):
+        if acknowledged:
+            line = encode_message("prediction", f"s.{number}", DATA, ack=True)
+        made.append(masked(speaker.frame(VALIDATOR.ss58_address, [line] * batch, time.time_ns())))
+    return made
 
 
-def pipelined(kind, frames, batch, voice, **options):
+def pipelined(kind, frames, batch, voice, acknowledged=False):
+    """Everything sent at once over one connection; answers are read beside it."""
     (speaker,) = speakers(voice, 1)
-    with Process(kind, warm=frames * batch // 10, total=frames * batch, **options) as server:
+    with Process(kind, warm=frames * batch // 10, total=frames * batch) as server:
         connection = connect(server.port, speaker, kind)
-        connection.sendall(b"".join(predictions(speaker, frames, batch)))
+        threading.Thread(target=read_all, args=(connection,), daemon=True).start()
+        connection.sendall(b"".join(predictions(speaker, frames, batch, acknowledged)))
         return server.line()["per_cpu_second"]
+
+
+def read_all(connection):
+    with contextlib.suppress(OSError):
+        while connection.recv(1 << 18):
+            pass
 
 
 def many_peers(kind, peers, turns, per_second):
@@ -254,7 +274,7 @@ def interleaved(rounds, cases):
             results[name].append(measure())
             print(f"round {number + 1}: {name}: {results[name][-1]:,.1f}", file=sys.stderr, flush=True)
     for name, values in results.items():
-        print(f"{name}: median {statistics.median(values):,.1f}, best {max(values):,.1f}, of {len(values)}")
+        print(f"{name}: median {statistics.median(values):,.5g}, {min(values):,.5g} to {max(values):,.5g}")
     return results
 
 
@@ -272,9 +292,20 @@ def measure_messages(rounds=5):
     )
     for other in kinds[1:]:
         ratios(found, "ours, pipelined", f"{other}, pipelined")
-    found = interleaved(rounds, {f"{kind}, 1,000 peers": lambda k=kind: many_peers(k, 1000, 8, 2500) for kind in kinds})
+    measure_acknowledged(rounds)
+    cases = {f"{kind}, 1,000 peers": lambda k=kind: many_peers(k, 1000, 8, 2500) for kind in kinds}
+    found = interleaved(rounds, cases)
     for other in kinds[1:]:
         ratios(found, "ours, 1,000 peers", f"{other}, 1,000 peers")
+
+
+def measure_acknowledged(rounds=5):
+    """Each message is acknowledged: ours signed, and gathered where they wait; the peers' unsigned, one by one."""
+    kinds = ("ours", "websockets", "aiohttp")
+    cases = {f"{kind}, acknowledged": lambda k=kind: pipelined(k, 12_000, 1, "sr25519", True) for kind in kinds}
+    found = interleaved(rounds, cases)
+    for other in kinds[1:]:
+        ratios(found, "ours, acknowledged", f"{other}, acknowledged")
 
 
 def measure_batches(rounds=5):
@@ -397,39 +428,39 @@ def measure_idle(peers=10_000, seconds=65):
               f"{(server.memory_kib() - memory) / peers:.2f} KiB each")  # fmt: skip
 
 
-def there_and_back(port, voices, per_second, seconds, bystanders=()):
-    """Round trips of heartbeats, each a signed frame with a signed answer; seconds, sorted."""
+def there_and_back(port, voices, per_second, seconds):
+    """Round trips of heartbeats, each a signed frame with a signed answer; seconds, sorted. Signed beforehand."""
     chooser = selectors.DefaultSelector()
-    for voice in voices:
-        connection = connect(port, voice)
+    connections = [connect(port, voice) for voice in voices]
+    for connection in connections:
         connection.setblocking(False)
         chooser.register(connection, selectors.EVENT_READ)
-    connections = list(chooser.get_map().values())
-    waiting, trips, sent = {}, [], 0
     line = encode_message("heartbeat", "h", {"x": "y" * 400})
+    frames = [
+        masked(voice.frame(VALIDATOR.ss58_address, [line], time.time_ns()))
+        for _ in range(int(per_second * seconds))
+        for voice in voices
+    ]
+    waiting, trips, sent = {connection: deque() for connection in connections}, [], 0
     began = time.perf_counter()
-    while (now := time.perf_counter()) - began < seconds:
-        while sent < (now - began) * per_second * len(voices):
-            at = sent % len(voices)
-            connection = connections[at].fileobj
-            waiting.setdefault(connection, []).append(time.perf_counter())
-            connection.send(masked(voices[at].frame(VALIDATOR.ss58_address, [line], time.time_ns())))
-            sent += 1
-            if sent % 16 == 0:
-                break
-        for bystander in bystanders:
-            bystander()
-        for key, _ in chooser.select(0.001):
+    while (now := time.perf_counter()) - began < seconds + 1:
+        upto = min(len(frames), int((now - began) * per_second * len(voices)), sent + 32)
+        for number in range(sent, upto):
+            connection = connections[number % len(voices)]
+            waiting[connection].append(time.perf_counter())
+            connection.send(frames[number])
+        sent = max(sent, upto)
+        for key, _ in chooser.select(0.0005):
             for _ in range(key.fileobj.recv(1 << 16).count(b"heartbeat_ack")):
-                trips.append(time.perf_counter() - waiting[key.fileobj].pop(0))
+                trips.append(time.perf_counter() - waiting[key.fileobj].popleft())
+    for connection in connections:
+        connection.close()
     return sorted(trips), sent
 
 
 def tell(name, trips, sent):
     at = lambda share: 1000 * trips[int(len(trips) * share)]  # noqa: E731
-    print(
-        f"{name}: {len(trips)} of {sent} there and back; ms: p50 {at(0.5):.1f}, p99 {at(0.99):.1f}, p99.99 {at(0.9999):.1f}"
-    )
+    print(f"{name}: {len(trips)} of {sent}; ms: p50 {at(0.5):.1f}, p99 {at(0.99):.1f}, p99.99 {at(0.9999):.1f}")
 
 
 def measure_trips(seconds=20):
@@ -441,44 +472,50 @@ def measure_trips(seconds=20):
 
 
 def measure_hostile(seconds=10):
-    """200 peers x 5 a second: alone, then beside peers that forge, flood, crawl, never read or never say hello."""
-    with Process("ours") as server:
-        voices = speakers("sr25519", 206)
-        good, bad = voices[:200], voices[200:]
-        tell("alone", *there_and_back(server.port, good, 5, seconds))
-        line = encode_message("prediction", "", {"x": "y" * 300})
-        frame = bad[0].frame(VALIDATOR.ss58_address, [line], time.time_ns())
-        forged = masked(b"0" * 128 + frame[128:]) * 200
-        state = {}
+    """200 peers x 5 a second, alone and beside a process that forges, floods, crawls, never reads, never says hello."""
+    with Process("ours", rate=100.0, burst=1000.0) as server:
+        voices = speakers("sr25519", 200)
+        for name in ("alone", "beside them", "alone", "beside them"):
+            arguments = (sys.executable, __file__, "bystanders", str(server.port))
+            environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
+            bad = subprocess.Popen(arguments, env=environment) if name != "alone" else None
+            cpu = server.cpu()
+            tell(name, *there_and_back(server.port, voices, 5, seconds))
+            print(f"{(server.cpu() - cpu) / seconds:.2f} cores")
+            if bad is not None:
+                bad.kill()
+                bad.wait()
 
-        def again(name, act):
-            def bystander():
-                try:
-                    if name not in state:
-                        state[name] = connect(server.port, bad[len(state) % 6])
-                        state[name].setblocking(False)
-                    act(state[name])
-                except BlockingIOError:
-                    pass
-                except OSError:
-                    state.pop(name, None)
 
-            return bystander
-
-        acts = {
-            "forges": lambda connection: connection.send(forged),
-            "floods pings": lambda connection: connection.send(b"\x89\x80\x01\x02\x03\x04" * 50),
-            "crawls": lambda connection: connection.send(b"\x81"),
-            "never reads": lambda connection: connection.send(
-                masked(
-                    bad[3].frame(VALIDATOR.ss58_address, [encode_message("heartbeat", "h", {})] * 20, time.time_ns())
-                )
-            ),
-        }
-        silent = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(50)]
-        tell("beside them", *there_and_back(server.port, good, 5, seconds, [again(*act) for act in acts.items()]))
-        for connection in silent:
-            connection.close()
+def bystanders(port):
+    """Peers without manners, for ever; each opens a new connection when it is thrown out."""
+    bad = [Speaker.of_hotkey(bittensor_core.Keypair.create_from_uri(f"//bad{number}")) for number in range(4)]
+    line = encode_message("prediction", "", {"x": "y" * 300})
+    forged = masked(b"0" * 128 + bad[0].frame(VALIDATOR.ss58_address, [line], time.time_ns())[128:]) * 200
+    beats = [encode_message("heartbeat", "h", {})] * 20
+    flood = [masked(bad[3].frame(VALIDATOR.ss58_address, beats, time.time_ns())) for _ in range(2000)]
+    acts = (
+        lambda _n: forged,
+        lambda _n: b"\x89\x80\x01\x02\x03\x04" * 50,
+        lambda n: b"\x81" if n % 100 == 0 else b"",
+        lambda n: flood[n % len(flood)],
+    )
+    open_now = {}
+    silent = [socket.create_connection(("127.0.0.1", port)) for _ in range(50)]
+    turn = 0
+    while silent:
+        turn += 1
+        for at, act in enumerate(acts):
+            try:
+                if at not in open_now:
+                    open_now[at] = connect(port, bad[at])
+                    open_now[at].setblocking(False)
+                open_now[at].send(act(turn))
+            except BlockingIOError:
+                pass
+            except OSError:
+                open_now.pop(at, None)
+        time.sleep(0.01)
 
 
 async def soak(seconds, peers=200):
@@ -545,6 +582,8 @@ def main():
         asyncio.run(SERVERS[rest[0]](int(rest[1]), int(rest[2]), json.loads(rest[3])))
     elif name == "readers":
         readers(int(rest[0]), int(rest[1]))
+    elif name == "bystanders":
+        bystanders(int(rest[0]))
     elif name == "soak":
         asyncio.run(soak(float(rest[0]) if rest else 1800.0))
     else:
