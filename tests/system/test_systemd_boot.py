@@ -146,6 +146,10 @@ def box(tmp_path_factory):
     copy_tree(folder / "new")
     copy_tree(folder / "old", "0.0.9")
     shutil.copy(Path(__file__).with_name("sandbox_probe.py"), folder)
+    for left in Path(BOX).glob("run-wgbox*"):
+        # Of a run that was killed before it could clean up.
+        if not Path("/proc", left.name.removeprefix("run-wgbox")).exists():
+            subprocess.run([TOOL, "down", left.name.removeprefix("run-")], check=False, timeout=60)
     subprocess.run([TOOL, "build"], check=True, timeout=600)
     binds = [f"--bind-ro={folder}:/test", f"--bind-ro={wheels()}:/wheels"]
     begun = time.monotonic()
@@ -530,6 +534,36 @@ def test_a_sealed_key_is_opened_by_the_signer_and_by_nobody_else(box):
     status = box.run("wallet-guard", "status")
     assert "validator/sealed 5FHneW46xGXgs5mUiveU4sbTyGBzmstUspZC92UhjJM694ty" in status
     box.shell("cp /root/good /etc/wallet-guard/wallet-guard.toml; systemctl restart wallet-guard")
+    box.wait("every part is ready", box.ready)
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="LOUD: no openssl to make certificates with")
+def test_beyond_this_host_it_speaks_tls_or_not_at_all(box):
+    words = (
+        "-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=guard -x509 -days 2 -keyout key.pem -out cert.pem"
+    )
+    name = ("-addext", "subjectAltName=IP:169.254.169.254")
+    subprocess.run(["openssl", "req", *words.split(), *name], cwd=box.folder, check=True, capture_output=True)
+    lines = "ListenStream=169.254.169.254:8443\\nIPAddressAllow=169.254.169.254\\n"
+    drop_in = "/run/systemd/system/wallet-guard-tcp.socket.d"
+    box.shell(f"mkdir -p {drop_in}; printf '[Socket]\\n{lines}' >{drop_in}/address.conf; systemctl daemon-reload")
+    box.shell("systemctl stop 'wallet-guard*'; systemctl start --no-block wallet-guard")
+    refusal = "169.254.169.254 is no loopback address: expected [gateway] tls_certificate and tls_key"
+    box.wait("it refuses tokens in clear", lambda: refusal in box.journal("-u", SERVICES["gateway"]))
+    folder = "/run/credentials/wallet-guard.service/wallet-guard"
+    keys = "".join(f'tls_{name} = "{folder}.tls-{name}"\\n' for name in ("certificate", "key"))
+    box.shell(f"""
+        install -d -m 0700 /etc/credstore
+        install -m 0600 /test/cert.pem /etc/credstore/wallet-guard.tls-certificate
+        install -m 0600 /test/key.pem /etc/credstore/wallet-guard.tls-key
+        printf '{keys}' >>/etc/wallet-guard/wallet-guard.toml
+    """)
+    ask = ("curl", "-sf", "-m5", "--cacert", "/test/cert.pem", "https://169.254.169.254:8443/ready")
+    box.wait("every part is ready, by TLS", lambda: box.try_run(*ask).returncode == 0)
+    assert box.try_run("curl", "-s", "-m5", "http://169.254.169.254:8443/ready").returncode != 0
+    say("on another address: refused in clear, answered by TLS with the key from /etc/credstore")
+    box.shell(f"rm -r {drop_in} /etc/credstore/wallet-guard.tls-*; cp /root/good /etc/wallet-guard/wallet-guard.toml")
+    box.shell("systemctl daemon-reload; systemctl stop 'wallet-guard*'; systemctl start wallet-guard")
     box.wait("every part is ready", box.ready)
 
 
