@@ -111,11 +111,13 @@ class Relay:
             while True:
                 self.lines.get_nowait()
 
-    def until_submission(self) -> list[Seen]:
-        """What was seen, up to the next submission."""
-        seen = [self.lines.get(timeout=SECONDS)]
-        while not seen[-1].submits:
-            seen.append(self.lines.get(timeout=SECONDS))
+    def until_submission(self, began: int) -> list[Seen]:
+        """What passed since then, up to the next submission. What came before may be told late."""
+        seen: list[Seen] = []
+        while not (seen and seen[-1].submits):
+            line = self.lines.get(timeout=SECONDS)
+            if line.at_ns >= began:
+                seen.append(line)
         return seen
 
 
@@ -258,7 +260,7 @@ class Timing(NamedTuple):
 
 
 def timing(began: int, answered: int, seen: list[Seen]) -> Timing:
-    own = [each for each in seen if each.connection == seen[-1].connection and each.at_ns >= began]
+    own = [each for each in seen if each.connection == seen[-1].connection]
     first, submission = own[0].at_ns, own[-1].at_ns
     last = max((each.at_ns for each in own if each.direction == "<"), default=first)
     marks = (began, first, last, submission)
@@ -289,7 +291,7 @@ class GuardCaller:
         answered = time.monotonic_ns()
         assert answer.status == 200, content
         self.intents.append(content["intent"])
-        return timing(began, answered, self.house.relay.until_submission())
+        return timing(began, answered, self.house.relay.until_submission(began))
 
     def finish(self, netuid: int) -> None:
         """Until the last intent needs nobody any more."""
@@ -317,7 +319,7 @@ class SdkCaller:
         result = await self.client.execute(intent, self.wallet, wait_for_inclusion=False, wait_for_finalization=False)
         answered = time.monotonic_ns()
         assert result.success, result.message
-        return timing(began, answered, self.house.relay.until_submission())
+        return timing(began, answered, self.house.relay.until_submission(began))
 
 
 class Control:

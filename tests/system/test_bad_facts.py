@@ -91,6 +91,13 @@ def check_truth_heals(house: Any, netuid: int) -> None:
 
 # name: (subnet, item, value, what is said; the keys are the subnet's)
 ABSURD = {
+    # Those that end an intent come first: later, they could meet one that another lie has delayed.
+    "commit-reveal off": (TIMELOCKED, "CommitRevealWeightsEnabled", False, "commit_reveal_disabled"),
+    "all weights made equal": (PLAIN, "MaxWeightsLimit", 1, "weights_shifted"),
+    "65,535 weights wanted": (PLAIN, "MinAllowedWeights", 65_535, "too_few_weights"),
+    "a version from the future": (PLAIN, "WeightsVersionKey", 2**63, "version_key_too_low"),
+    "a stranger's hotkey": (PLAIN, "Uids", None, "not_registered"),
+    # Those that delay it.
     "an epoch of no blocks": (TIMELOCKED, "Tempo", 0, "facts_refused: tempo"),
     "an epoch of nine days": (TIMELOCKED_TOO, "Tempo", 65_535, "facts_refused: tempo"),
     "an epoch that ended in the future": (TIMELOCKED, "LastEpochBlock", 2**40, "facts_refused: last_epoch_block"),
@@ -111,15 +118,10 @@ ABSURD = {
         10**6,
         "facts_refused: reveal_period_epochs",
     ),
-    "commit-reveal off": (TIMELOCKED, "CommitRevealWeightsEnabled", False, "commit_reveal_disabled"),
     "a rate limit of 2^60 blocks": (PLAIN, "WeightsSetRateLimit", 2**60, "facts_refused: rate_limit"),
     "255 mechanisms": (PLAIN, "MechanismCountCurrent", 255, "facts_refused: mechanisms"),
     "an update in the future": (PLAIN, "LastUpdate", [2**40] * 16, "facts_refused: last_update"),
     "an update after the head": (PLAIN, "LastUpdate", [10**6] * 16, "facts_refused: last_update"),
-    "all weights made equal": (PLAIN, "MaxWeightsLimit", 1, "weights_shifted"),
-    "65,535 weights wanted": (PLAIN, "MinAllowedWeights", 65_535, "too_few_weights"),
-    "a version from the future": (PLAIN, "WeightsVersionKey", 2**63, "version_key_too_low"),
-    "a stranger's hotkey": (PLAIN, "Uids", None, "not_registered"),
 }
 
 
