@@ -1,4 +1,4 @@
-"""Some of the crash points of one life (``crash_points.py`` by hand tries them all), full disks, and the lock's speed."""
+"""Some of the crash points of one life (``crash_points.py`` by hand tries all), full disks, and the lock's speed."""
 
 import collections
 import contextlib
@@ -55,7 +55,7 @@ def spread(count: int, wanted: int) -> list[int]:
 def test_killed_on_entering_a_call_that_writes(counted: collections.Counter[str], call: str) -> None:
     places = spread(counted[call], KILLED[call])
     assert places
-    assert all([crash_points.run_killed(call, place) for place in places])
+    assert all(crash_points.run_killed(call, place) for place in places)
 
 
 @needs_strace
@@ -89,7 +89,7 @@ def test_a_lost_write_that_was_synced_is_found(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(crash_points.disk, "RESERVE_BYTES", 4096)
     recording = crash_points.record_life()
     recording.ops = [op for op in recording.ops if op.kind != "sync"]
-    with pytest.raises(AssertionError, match="was lost|broken"):
+    with pytest.raises(AssertionError, match=r"was lost|broken"):
         crash_points.replay(recording, most=2)
 
 

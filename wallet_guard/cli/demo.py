@@ -222,6 +222,11 @@ def _post(stage: _Stage, path: str, body: dict[str, Any]) -> tuple[int, dict[str
         return answer.status, json.loads(answer.read())
 
 
+def _messages(stage: _Stage) -> None:
+    for line in stage.run(own_program("wallet_guard.neurons.demo", "--mode", "act")).splitlines():
+        print(f"  {line.strip()}")
+
+
 def _verify_audit(stage: _Stage) -> None:
     said = stage.run(own_program("wallet_guard.cli.main", "audit", "verify", "--config", str(stage.config_file)))
     print(f"  {said}")
@@ -234,5 +239,6 @@ ACTS: tuple[tuple[str, Callable[[_Stage], None]], ...] = (
     ("4. A client", _add_client),
     ("5. Weights, set by a node that owns no key", _set_weights),
     ("6. Three refusals", _refusals),
-    ("7. The audit chain", _verify_audit),
+    ("7. Signed messages between a validator and three miners", _messages),
+    ("8. The audit chain", _verify_audit),
 )
