@@ -250,7 +250,7 @@ def test_readers_that_stop_are_dropped() -> None:
             slow.append(connection)
             websocket = server.upgrade()
             websocket.settimeout(0.3)
-            with pytest.raises(TimeoutError):  # noqa: PT012
+            with pytest.raises(TimeoutError):
                 for _ in range(1000):
                     websocket.sendall(encode_frame(FIN | BINARY, bytes(60_000), b"abcd"))
             slow.append(websocket)
