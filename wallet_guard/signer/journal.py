@@ -227,8 +227,8 @@ class Journal:
             "journal_mode = WAL",
             "synchronous = FULL",
             "foreign_keys = ON",
-            # 1 MiB of cache: the open intents and the newest records; a signer is meant to stay small.
-            "cache_size = -1024",
+            # 256 KiB of cache: a transaction touches about ten pages of 4 KiB, and the signer is meant to stay small.
+            "cache_size = -256",
             "wal_autocheckpoint = 0",
         ):
             self._db.execute(f"PRAGMA {pragma}")
