@@ -521,14 +521,17 @@ def bystanders(port):
 async def soak(seconds, peers=200):
     """Miners that come, go, cut and read slowly; reliable messages both ways."""
     seen, heard, stop = Counter(), Counter(), time.monotonic() + seconds
-    manager = ValidatorWebSocketManager(VALIDATOR, netuid=2, limits=LIMITS._replace(resend_seconds=1.0, max_peers=4096))
+    limits = LIMITS._replace(resend_seconds=1.0, max_peers=4096, pong_seconds=5.0)
+    manager = ValidatorWebSocketManager(VALIDATOR, netuid=2, limits=limits, heartbeat_interval=2.0)
     manager.register_handler("note", lambda hotkey, data: seen.__setitem__(data["n"], seen[data["n"]] + 1))
     port = await manager.start("127.0.0.1", 0)
     voices = speakers("session", peers)
     made, sent = 0, 0
 
     def miner(voice):
-        one = MinerWebSocketManager(voice, netuid=2, reconnect_base_interval=0.05, max_reconnect_interval=0.5)
+        # the layer below holds a closed connection until its next look, three intervals and the pong's time later
+        intervals = {"heartbeat_interval": 2.0, "reconnect_base_interval": 0.05, "max_reconnect_interval": 0.5}
+        one = MinerWebSocketManager(voice, netuid=2, limits=limits, **intervals)
         one.register_handler("note", lambda hotkey, data: heard.__setitem__(data["n"], heard[data["n"]] + 1))
         one.add_validator(VALIDATOR.ss58_address, f"127.0.0.1:{port}")
         return one
