@@ -13,6 +13,7 @@ from typing import Any, cast
 
 from wallet_guard.ipc.packets import MAX_PACKET_BYTES, PacketError, PacketReader, encode_packet
 from wallet_guard.ipc.questions import Question, Refusal
+from wallet_guard.ipc.questions import RefusedError as RefusedError
 from wallet_guard.ipc.records import RecordError, from_json, to_json
 
 log = logging.getLogger(__name__)
@@ -29,14 +30,6 @@ MAX_IN_FLIGHT = 1024
 
 MAX_UNSENT_BYTES = 8 * 1024 * 1024
 """What a signer that does not read may leave unsent: questions whose deadline passed are still in there."""
-
-
-class RefusedError(Exception):
-    """The signer answered no; ``refusal`` says why."""
-
-    def __init__(self, refusal: Refusal) -> None:
-        super().__init__(refusal.message)
-        self.refusal = refusal
 
 
 class Unavailable(Exception):  # noqa: N818 -- the project's word for "the world failed, try again"

@@ -6,15 +6,8 @@ from typing import Any
 
 from wallet_guard.ipc.packets import PacketReader, encode_packet
 from wallet_guard.ipc.questions import Question, Refusal
+from wallet_guard.ipc.questions import RefusedError as RefusedError
 from wallet_guard.ipc.records import from_json, to_json
-
-
-class RefusedError(Exception):
-    """The signer answered no; ``refusal`` says why."""
-
-    def __init__(self, refusal: Refusal) -> None:
-        super().__init__(refusal.message)
-        self.refusal = refusal
 
 
 def ask(path: str, question: Question, *, seconds: float = 10.0) -> Any:

@@ -74,6 +74,14 @@ class Refusal:
     intent: str | None = None
 
 
+class RefusedError(Exception):
+    """The signer answered no; ``refusal`` says why."""
+
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__(refusal.message)
+        self.refusal = refusal
+
+
 @dataclass(frozen=True, slots=True)
 class Done:
     """The answer to a question that has nothing more to say."""
