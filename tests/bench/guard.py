@@ -40,7 +40,9 @@ from websockets.asyncio.client import connect
 from websockets.asyncio.server import ServerConnection, serve
 
 from wallet_guard.ipc.blocking import RefusedError, ask
-from wallet_guard.ipc.questions import ClientAdd, Health, Show
+from wallet_guard.ipc.clients import ClientAdd
+from wallet_guard.ipc.health import Health
+from wallet_guard.ipc.intents import Show
 
 REPOSITORY = Path(__file__).parents[2]
 SECONDS = 60.0

@@ -13,8 +13,9 @@ from wallet_guard.chain.errors import NodeError, Unavailable
 from wallet_guard.chain.heads import parse_header
 from wallet_guard.chain.link import Link
 from wallet_guard.chain.ports import DispatchFailure
+from wallet_guard.ipc.answers import Done, Refusal
 from wallet_guard.ipc.asker import RefusedError
-from wallet_guard.ipc.questions import Action, Done, Event, Refusal, Report, Task
+from wallet_guard.ipc.chain import Action, Event, Report, Task
 
 ADDRESS = "5Alice"
 

@@ -7,7 +7,7 @@ import pytest
 
 from wallet_guard.chain.errors import Unavailable
 from wallet_guard.chain.facts import ITEMS, plan, read, storage_index
-from wallet_guard.ipc.questions import Action, Facts
+from wallet_guard.ipc.chain import Action, Facts
 
 
 def raws_for(wanted: Any, values: dict[bytes, Any]) -> list[bytes | None]:

@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 
 from wallet_guard.chain.office import Office
+from wallet_guard.ipc.answers import Refusal
 from wallet_guard.ipc.asker import RefusedError
-from wallet_guard.ipc.questions import Action, Event, Refusal, Report
+from wallet_guard.ipc.chain import Action, Event, Report
 
 
 def test_tells_the_same_trouble_once_and_another_at_once(signer: Any, kit: Any) -> None:

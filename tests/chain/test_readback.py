@@ -8,7 +8,7 @@ import pytest
 from wallet_guard.chain.errors import NodeError, Unavailable
 from wallet_guard.chain.office import Office
 from wallet_guard.chain.readback import DRAND_GENESIS_SECONDS, parse_weights, read_back
-from wallet_guard.ipc.questions import Action, Event
+from wallet_guard.ipc.chain import Action, Event
 
 MILLISECONDS = DRAND_GENESIS_SECONDS * 1000
 

@@ -11,7 +11,7 @@ from wallet_guard.chain.errors import Unavailable
 from wallet_guard.chain.facts import ITEMS, PALLET, plan, read
 from wallet_guard.chain.ports import DispatchFailure
 from wallet_guard.chain.sdk import Codec, Connection, make_codec
-from wallet_guard.ipc.questions import Action
+from wallet_guard.ipc.chain import Action
 
 ALICE = "5GrwvaEF5zXb26Fz9rcQpDWS57CtERHpNehXCPcNoHGKutQY"
 

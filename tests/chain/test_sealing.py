@@ -8,8 +8,9 @@ import pytest
 from wallet_guard.chain.errors import NodeError
 from wallet_guard.chain.office import Office
 from wallet_guard.chain.sealing import gather, seal
+from wallet_guard.ipc.answers import Refusal
 from wallet_guard.ipc.asker import RefusedError
-from wallet_guard.ipc.questions import Action, Event, Refusal, Runtime, Seal
+from wallet_guard.ipc.chain import Action, Event, Runtime, Seal
 
 
 def beside(chain: Any, kit: Any, body: Any) -> Any:

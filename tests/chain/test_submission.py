@@ -8,7 +8,7 @@ import pytest
 from wallet_guard.chain.errors import NodeError, Unavailable
 from wallet_guard.chain.office import Office
 from wallet_guard.chain.submission import RESEND_BLOCKS, submit_and_follow
-from wallet_guard.ipc.questions import Action, Event
+from wallet_guard.ipc.chain import Action, Event
 
 MINE = b"mine"
 

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from wallet_guard.chain.worker import Worker, _continues
-from wallet_guard.ipc.questions import Action, Pull, Pulse, Refusal, Runtime, Seal, Work
+from wallet_guard.ipc.answers import Refusal
+from wallet_guard.ipc.chain import Action, Pull, Pulse, Runtime, Seal, Work
 
 
 @pytest.mark.parametrize(

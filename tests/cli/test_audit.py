@@ -6,7 +6,7 @@ import pytest
 from wallet_guard.cli import audit
 from wallet_guard.cli.errors import CommandError
 from wallet_guard.ipc.blocking import ask
-from wallet_guard.ipc.questions import ClientAdd
+from wallet_guard.ipc.clients import ClientAdd
 from wallet_guard.signed.audit import Point
 from wallet_guard.signed.checkpoint import AuditKey
 from wallet_guard.signer.journal import Journal

@@ -5,7 +5,7 @@ import pytest
 from wallet_guard.cli import clients
 from wallet_guard.cli.errors import CommandError
 from wallet_guard.ipc.blocking import RefusedError, ask
-from wallet_guard.ipc.questions import Info
+from wallet_guard.ipc.clients import Info
 
 
 @pytest.fixture

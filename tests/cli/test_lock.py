@@ -3,7 +3,10 @@ import pytest
 from wallet_guard.cli import audit, lock, status
 from wallet_guard.cli.errors import CommandError
 from wallet_guard.ipc.blocking import RefusedError, ask
-from wallet_guard.ipc.questions import Accept, ClientAdd, Health, SetWeights
+from wallet_guard.ipc.clients import ClientAdd
+from wallet_guard.ipc.health import Health
+from wallet_guard.ipc.intents import Accept
+from wallet_guard.ipc.wishes import SetWeights
 
 
 def test_locks_and_unlocks(config, signer, parse, capsys):

@@ -5,7 +5,7 @@ import pytest
 from wallet_guard.cli import place
 from wallet_guard.cli.errors import CommandError
 from wallet_guard.host.config import ConfigurationError
-from wallet_guard.ipc.questions import AllowPlain, StatusAsk
+from wallet_guard.ipc.admin import AllowPlain, StatusAsk
 
 
 def chosen(path=None):

@@ -1,6 +1,9 @@
 from wallet_guard.cli import status
 from wallet_guard.ipc.blocking import ask
-from wallet_guard.ipc.questions import Accept, ClientAdd, Pulse, SetWeights
+from wallet_guard.ipc.chain import Pulse
+from wallet_guard.ipc.clients import ClientAdd
+from wallet_guard.ipc.intents import Accept
+from wallet_guard.ipc.wishes import SetWeights
 
 
 def run(config, parse):

@@ -17,8 +17,11 @@ from pathlib import Path
 
 import pytest
 
+from wallet_guard.ipc.answers import Refusal
+from wallet_guard.ipc.health import HealthView
+from wallet_guard.ipc.intents import IntentView, State
 from wallet_guard.ipc.packets import PacketReader, encode_packet
-from wallet_guard.ipc.questions import GATEWAY, HealthView, IntentView, Refusal, State
+from wallet_guard.ipc.questions import GATEWAY
 from wallet_guard.ipc.records import from_json, to_json
 
 TOKEN = "a-token-of-43-characters-like-the-signer-ma"

@@ -5,7 +5,10 @@ import json
 import pytest
 
 from wallet_guard.gateway import answers
-from wallet_guard.ipc.questions import ClientView, Failure, HealthView, InfoView, IntentView, KeyView, Refusal, State
+from wallet_guard.ipc.answers import Refusal
+from wallet_guard.ipc.clients import ClientView, InfoView, KeyView
+from wallet_guard.ipc.health import HealthView
+from wallet_guard.ipc.intents import Failure, IntentView, State
 
 NOW_MS = 1_800_000_000_000  # 2027-01-15T08:00:00Z
 

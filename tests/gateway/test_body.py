@@ -5,7 +5,8 @@ import json
 import pytest
 
 from wallet_guard.gateway.body import BodyError, Order, parse_order, shortened
-from wallet_guard.ipc.questions import SetWeights, State
+from wallet_guard.ipc.intents import State
+from wallet_guard.ipc.wishes import SetWeights
 
 SEED = b"""{
     "wallet_name": "validator",

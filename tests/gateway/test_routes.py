@@ -10,7 +10,10 @@ import time
 import pytest
 
 from wallet_guard.gateway.body import MAX_BODY_BYTES
-from wallet_guard.ipc.questions import Accept, ClientView, Failure, InfoView, KeyView, Refusal, SetWeights, State
+from wallet_guard.ipc.answers import Refusal
+from wallet_guard.ipc.clients import ClientView, InfoView, KeyView
+from wallet_guard.ipc.intents import Accept, Failure, State
+from wallet_guard.ipc.wishes import SetWeights
 
 TOKEN = "a-token-of-43-characters-like-the-signer-ma"
 BEARER = {"Authorization": f"Bearer {TOKEN}"}

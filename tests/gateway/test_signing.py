@@ -7,7 +7,7 @@ import pytest
 
 from wallet_guard.gateway.fields import BodyError
 from wallet_guard.gateway.signing import SIGNINGS, parse_extrinsic, parse_request, parse_session, parse_text
-from wallet_guard.ipc.questions import Refusal
+from wallet_guard.ipc.answers import Refusal
 from wallet_guard.ipc.signatures import ExtrinsicView, RequestView, SessionView, TextView
 
 TOKEN = "a-token-of-43-characters-like-the-signer-ma"

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from wallet_guard.gateway.waits import TooManyWaits, Waits, ended, reached
-from wallet_guard.ipc.questions import Failure, State
+from wallet_guard.ipc.intents import Failure, State
 
 FAILURE = Failure("dispatch_failed", "it failed", "", may_be_submitted=True)
 

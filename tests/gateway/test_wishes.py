@@ -7,8 +7,9 @@ import pytest
 from wallet_guard.gateway.body import Order
 from wallet_guard.gateway.fields import BodyError
 from wallet_guard.gateway.wishes import KINDS, parse_wish
-from wallet_guard.ipc.questions import WISHES, Refusal, State
-from wallet_guard.ipc.wishes import ResetAxon, ServeAxon, ServeAxonTls, ServePrometheus, SetCommitment
+from wallet_guard.ipc.answers import Refusal
+from wallet_guard.ipc.intents import State
+from wallet_guard.ipc.wishes import WISHES, ResetAxon, ServeAxon, ServeAxonTls, ServePrometheus, SetCommitment
 
 WHO = ("miner", "default", 2)
 GOOD = {

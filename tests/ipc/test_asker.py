@@ -8,9 +8,13 @@ from typing import Any
 import pytest
 
 from wallet_guard.ipc import asker as module
+from wallet_guard.ipc.admin import AllowPlain
+from wallet_guard.ipc.answers import Done
 from wallet_guard.ipc.asker import Asker, RefusedError, Unavailable
+from wallet_guard.ipc.chain import Pull, Work
+from wallet_guard.ipc.clients import Info
+from wallet_guard.ipc.health import Health, HealthView
 from wallet_guard.ipc.packets import PacketReader, encode_packet
-from wallet_guard.ipc.questions import AllowPlain, Done, Health, HealthView, Info, Pull, Work
 
 HEALTH = {"version": "1", "keys": 1, "clients": 0, "open_intents": 0, "journal_error": "", "runtime": None}
 HEALTH_ANSWER = {**HEALTH, "chain_trouble": "", "chain_seconds": None, "locked": ""}

@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
+from wallet_guard.ipc.admin import AllowPlain
+from wallet_guard.ipc.answers import Done
 from wallet_guard.ipc.blocking import RefusedError, ask
 from wallet_guard.ipc.packets import PacketError, PacketReader, encode_packet
-from wallet_guard.ipc.questions import AllowPlain, Done
 from wallet_guard.ipc.records import RecordError
 
 DONE = encode_packet({"id": 1, "answer": {}})

@@ -8,8 +8,8 @@ from typing import Any, ClassVar
 
 import pytest
 
-from wallet_guard.ipc import questions
 from wallet_guard.ipc.records import RecordError, from_json, to_json
+from wallet_guard.ipc.wishes import SetWeights
 
 
 class Colour(StrEnum):
@@ -132,5 +132,5 @@ def test_a_record_is_an_object(value: Any) -> None:
 
 
 def test_a_long_vector_is_read_in_order() -> None:
-    wish = questions.SetWeights("w", "h", 1, 0, tuple(range(4096)), None, tuple(i / 7 for i in range(4096)), 0)
-    assert from_json(questions.SetWeights, json.loads(json.dumps(to_json(wish)))) == wish
+    wish = SetWeights("w", "h", 1, 0, tuple(range(4096)), None, tuple(i / 7 for i in range(4096)), 0)
+    assert from_json(SetWeights, json.loads(json.dumps(to_json(wish)))) == wish

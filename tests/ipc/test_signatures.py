@@ -5,7 +5,8 @@ import re
 
 import pytest
 
-from wallet_guard.ipc.questions import CALLS, GATEWAY
+from wallet_guard.ipc.clients import CALLS
+from wallet_guard.ipc.questions import GATEWAY
 from wallet_guard.ipc.signatures import (
     EXTRINSIC_CALLS,
     EXTRINSIC_PREFIX,

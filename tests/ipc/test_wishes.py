@@ -4,9 +4,17 @@ from typing import Any
 
 import pytest
 
-from wallet_guard.ipc.questions import WISHES, Accept, SetWeights
+from wallet_guard.ipc.intents import Accept
 from wallet_guard.ipc.records import RecordError, from_json, to_json
-from wallet_guard.ipc.wishes import ResetAxon, ServeAxon, ServeAxonTls, ServePrometheus, SetCommitment
+from wallet_guard.ipc.wishes import (
+    WISHES,
+    ResetAxon,
+    ServeAxon,
+    ServeAxonTls,
+    ServePrometheus,
+    SetCommitment,
+    SetWeights,
+)
 
 EXAMPLES: tuple[Any, ...] = (
     SetWeights("w", "h", 2, 0, (1,), None, (1.0,), 0),

@@ -11,8 +11,11 @@ import bittensor_core
 import pytest
 
 from wallet_guard.host.config import ChainConfig, Config, SignerConfig
-from wallet_guard.ipc import questions as ipc
-from wallet_guard.ipc.questions import Accept, ClientAdd, Event, Facts, Report, Seal, SetWeights
+from wallet_guard.ipc import chain as ipc
+from wallet_guard.ipc.chain import Event, Facts, Report, Seal, Task
+from wallet_guard.ipc.clients import ClientAdd, ClientAdded
+from wallet_guard.ipc.intents import Accept, IntentView
+from wallet_guard.ipc.wishes import SetWeights
 from wallet_guard.signer import accept, admin, follow, seal, tasks
 from wallet_guard.signer.compose import Runtime
 from wallet_guard.signer.desk import Desk
@@ -110,7 +113,7 @@ class Bench:
             "token": None,
         }
         added = admin.client_add(self.desk, ClientAdd(**{**wish, **changes}))
-        assert isinstance(added, ipc.ClientAdded), added
+        assert isinstance(added, ClientAdded), added
         return added.token
 
     def wish(self, **changes: Any) -> SetWeights:
@@ -134,20 +137,20 @@ class Bench:
         """For calls other than weights."""
         return accept.accept(self.desk, Accept(self.token, key, queue, wish))
 
-    def pull(self) -> tuple[ipc.Task, ...]:
+    def pull(self) -> tuple[Task, ...]:
         return tasks.pull(self.desk).tasks
 
     def accepted(self, **changes: Any) -> str:
         view = self.accept(**changes)
-        assert isinstance(view, ipc.IntentView), view
+        assert isinstance(view, IntentView), view
         return view.intent
 
     def seal(self, intent: str, **changes: Any) -> Any:
         return seal.seal(self.desk, Seal(intent, dataclasses.replace(FACTS, **changes)))
 
-    def sealed(self, intent: str, **changes: Any) -> ipc.Task:
+    def sealed(self, intent: str, **changes: Any) -> Task:
         task = self.seal(intent, **changes)
-        assert isinstance(task, ipc.Task), task
+        assert isinstance(task, Task), task
         return task
 
     def report(self, intent: str, event: Event, **changes: Any) -> Any:

@@ -7,7 +7,8 @@ from typing import Any
 import bittensor_core
 import pytest
 
-from wallet_guard.ipc.questions import IntentView, Refusal, Show, State
+from wallet_guard.ipc.answers import Refusal
+from wallet_guard.ipc.intents import IntentView, Show, State
 from wallet_guard.signed.audit import verify_chain
 from wallet_guard.signer import accept, admin
 from wallet_guard.signer.journal import JournalError

@@ -8,21 +8,13 @@ from typing import Any
 import pytest
 
 from wallet_guard.host.config import ConfigurationError
+from wallet_guard.ipc.admin import AllowPlain, StatusAsk
+from wallet_guard.ipc.answers import Done, Refusal
+from wallet_guard.ipc.chain import Pulse
+from wallet_guard.ipc.clients import ClientAdd, ClientAdded, ClientRevoke, Info, InfoView
+from wallet_guard.ipc.health import Health
+from wallet_guard.ipc.intents import IntentView
 from wallet_guard.ipc.packets import encode_packet
-from wallet_guard.ipc.questions import (
-    AllowPlain,
-    ClientAdd,
-    ClientAdded,
-    ClientRevoke,
-    Done,
-    Health,
-    Info,
-    InfoView,
-    IntentView,
-    Pulse,
-    Refusal,
-    StatusAsk,
-)
 from wallet_guard.ipc.records import to_json
 from wallet_guard.signer import admin, follow
 

@@ -5,7 +5,9 @@ from typing import Any
 import bittensor_core
 import pytest
 
-from wallet_guard.ipc.questions import Event, IntentView, Refusal, State, Task
+from wallet_guard.ipc.answers import Refusal
+from wallet_guard.ipc.chain import Event, Task
+from wallet_guard.ipc.intents import IntentView, State
 from wallet_guard.ipc.records import to_json
 from wallet_guard.ipc.wishes import ResetAxon, ServeAxon, ServeAxonTls, ServePrometheus, SetCommitment
 from wallet_guard.signer.calls import WishError, call_of, check_wish, read_wish, stands, stands_of

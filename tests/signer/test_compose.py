@@ -9,7 +9,7 @@ import pytest
 
 from wallet_guard.devnet import metadata as forge
 from wallet_guard.devnet.metadata import compact
-from wallet_guard.ipc import questions as ipc
+from wallet_guard.ipc import chain as ipc
 from wallet_guard.signer.compose import Runtime, RuntimeUnusableError, TimelockError, reveal_ms
 from wallet_guard.signer.keys import Key
 

@@ -6,7 +6,7 @@ from typing import Any
 import bittensor_core
 import pytest
 
-from wallet_guard.ipc.questions import Failure, State
+from wallet_guard.ipc.intents import Failure, State
 from wallet_guard.signer.journal import JournalError
 
 

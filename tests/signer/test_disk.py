@@ -4,7 +4,8 @@ import sqlite3
 import pytest
 
 from wallet_guard.host.config import ConfigurationError
-from wallet_guard.ipc.questions import Event, State
+from wallet_guard.ipc.chain import Event
+from wallet_guard.ipc.intents import State
 from wallet_guard.signer import disk
 from wallet_guard.signer.desk import MAX_DENIALS_A_MINUTE
 from wallet_guard.signer.disk import RESERVE_BYTES, RESERVE_FILE

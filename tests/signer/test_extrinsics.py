@@ -7,7 +7,9 @@ from typing import Any
 import bittensor_core
 import pytest
 
-from wallet_guard.ipc.questions import Event, Pulse, Refusal, State
+from wallet_guard.ipc.answers import Refusal
+from wallet_guard.ipc.chain import Event, Pulse
+from wallet_guard.ipc.intents import State
 from wallet_guard.ipc.signatures import EXTRINSIC_CALLS, ExtrinsicView, SignExtrinsic
 from wallet_guard.signer.extrinsics import MAX_GIVEN_AWAY, sign_extrinsic
 from wallet_guard.signer.follow import pulse

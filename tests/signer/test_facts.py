@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wallet_guard.ipc.questions import Facts
+from wallet_guard.ipc.chain import Facts
 from wallet_guard.signer.compose import Runtime, TimelockError
 from wallet_guard.signer.facts import _BOUNDS, FactsError, Known, check_facts
 from wallet_guard.signer.keys import Key

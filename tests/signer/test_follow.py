@@ -5,7 +5,9 @@ from typing import Any
 
 import pytest
 
-from wallet_guard.ipc.questions import Done, Event, Refusal, Report, State
+from wallet_guard.ipc.answers import Done, Refusal
+from wallet_guard.ipc.chain import Event, Report
+from wallet_guard.ipc.intents import State
 from wallet_guard.signer import follow
 from wallet_guard.signer.journal import Intent
 from wallet_guard.signer.seal import DEATH_MARGIN_SECONDS

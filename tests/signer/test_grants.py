@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from wallet_guard.ipc.questions import CALLS, DEFAULT_CALLS, ClientView, Refusal
+from wallet_guard.ipc.answers import Refusal
+from wallet_guard.ipc.clients import CALLS, DEFAULT_CALLS, ClientView
 from wallet_guard.signer.grants import PER_HOUR, Asked, Granted, check_grant, grant, hour_of
 
 CLIENT = ClientView("node", "validator", "default", ("request", "session"), (1, 2), 2, 0, None)

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from wallet_guard.host.config import ConfigurationError
-from wallet_guard.ipc.questions import ClientView, Failure, State
+from wallet_guard.ipc.clients import ClientView
+from wallet_guard.ipc.intents import Failure, State
 from wallet_guard.signed.audit import verify_chain
 from wallet_guard.signer.journal import _FOLLOWS, JOURNAL_FILE, Intent, Journal, JournalError
 

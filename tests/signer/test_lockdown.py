@@ -5,8 +5,12 @@ from typing import Any
 
 import pytest
 
-from wallet_guard.ipc import questions as ipc
-from wallet_guard.ipc.questions import Done, Refusal, State
+from wallet_guard.ipc.admin import Lock, Unlock
+from wallet_guard.ipc.answers import Done, Refusal
+from wallet_guard.ipc.chain import Facts, Seal
+from wallet_guard.ipc.clients import ClientAdd
+from wallet_guard.ipc.health import Health
+from wallet_guard.ipc.intents import Accept, State
 from wallet_guard.signer import admin, monitor, tasks
 from wallet_guard.signer.journal import Journal, JournalError
 from wallet_guard.signer.keys import Key, Keyring
@@ -31,11 +35,11 @@ def counted(bench: Any, monkeypatch: Any) -> list[bytes]:
 
 
 def lock(bench: Any, why: str = "a test") -> None:
-    assert admin.lock(bench.desk, ipc.Lock(why)) == Done()
+    assert admin.lock(bench.desk, Lock(why)) == Done()
 
 
 def unlock(bench: Any) -> Any:
-    return admin.unlock(bench.desk, ipc.Unlock())
+    return admin.unlock(bench.desk, Unlock())
 
 
 # The gate ------------------------------------------------------------------------------------------------------------
@@ -142,7 +146,7 @@ def test_a_door_that_falls_shut_in_the_middle_is_a_refusal(bench: Any, counted: 
     """Between the polite check and the signature: the key's own gate holds, whoever asks."""
     intent = bench.accepted()
     monkeypatch.setattr(type(bench.desk), "check_unlocked", lambda _desk: bench.desk.lockdown.engage("just now"))
-    body = ipc.Seal(intent, dataclasses.replace(bench_facts()))
+    body = Seal(intent, dataclasses.replace(bench_facts()))
     message = {"id": 1, "ask": "seal", "body": monitor.to_json(body)}
     assert monitor.answer(bench.desk, "chain", message)["refusal"]["code"] == "locked"
     assert counted == []
@@ -152,7 +156,7 @@ def test_a_door_that_falls_shut_in_the_middle_is_a_refusal(bench: Any, counted: 
 def bench_facts() -> Any:
     import hashlib
 
-    return ipc.Facts(
+    return Facts(
         *(hashlib.sha256(b"a chain for tests").digest(), 461, 1, 5_000, 4_998, bytes(range(32)), 12_000, 7, 7, 1, ()),
         *(1, False, 4, 0, 0, 1, 65535, 0, 360, 1, 4_900, 0, 13, 100),
     )
@@ -173,13 +177,13 @@ def test_bytes_that_were_not_given_out_yet_stay_in(bench: Any) -> None:
 
 def test_the_operators_lock_is_recorded_and_shown(bench: Any) -> None:
     lock(bench, "a rumour")
-    assert admin.health(bench.desk, ipc.Health()).locked == "a rumour"
+    assert admin.health(bench.desk, Health()).locked == "a rumour"
     assert bench.kinds()[-1] == "locked"
     lock(bench, "another")
-    assert admin.health(bench.desk, ipc.Health()).locked == "a rumour"
+    assert admin.health(bench.desk, Health()).locked == "a rumour"
     assert bench.kinds().count("locked") == 1
     assert unlock(bench) == Done()
-    assert admin.health(bench.desk, ipc.Health()).locked == ""
+    assert admin.health(bench.desk, Health()).locked == ""
     assert bench.kinds()[-1] == "unlocked"
     assert not (bench.folder / LOCK_FILE).exists()
     assert unlock(bench) == Done()
@@ -273,7 +277,7 @@ def test_stays_locked_while_the_file_cannot_be_removed(bench: Any) -> None:
 
 
 def ask_for(bench: Any, wallet: str, *, token: str | None = None, socket: str = "gateway") -> dict[str, Any]:
-    question = ipc.Accept(token or bench.token, None, False, bench.wish(wallet=wallet))
+    question = Accept(token or bench.token, None, False, bench.wish(wallet=wallet))
     return monitor.answer(bench.desk, socket, {"id": 1, "ask": "accept", "body": monitor.to_json(question)})
 
 
@@ -305,7 +309,7 @@ def test_every_route_knows_the_canary(canary: Any, ask: str) -> None:
 
 
 def test_the_operator_does_not_wake_the_canary(canary: Any) -> None:
-    question = ipc.ClientAdd("new", "spare", "default", ("set_weights",), None, 10, None)
+    question = ClientAdd("new", "spare", "default", ("set_weights",), None, 10, None)
     body = monitor.to_json(question)
     said = monitor.answer(canary.desk, "admin", {"id": 1, "ask": "client_add", "body": body})
     assert said["refusal"]["code"] == "invalid_request"

@@ -8,8 +8,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from wallet_guard.ipc import questions as ipc
-from wallet_guard.ipc.questions import Accept, Health, Info, Pulse, Show
+from wallet_guard.ipc.admin import AllowPlain
+from wallet_guard.ipc.chain import Event, Pulse, Report
+from wallet_guard.ipc.clients import CALLS, ClientRevoke, Info
+from wallet_guard.ipc.health import Health
+from wallet_guard.ipc.intents import Accept, Show
 from wallet_guard.ipc.records import to_json
 from wallet_guard.ipc.signatures import IssueHubSession, IssueSession, SignExtrinsic, SignRequest, SignText
 from wallet_guard.signer.monitor import ANSWERERS, TABLES, NonsenseError, answer
@@ -114,7 +117,7 @@ def signatures(bench: Any) -> dict[str, Any]:
     """Good questions for one signature each, of a client that may ask for all of them."""
     known = {client.name for _, client in bench.desk.journal.clients()}
     if "everything" not in known:
-        bench.everything = bench.add_client("everything", calls=ipc.CALLS, per_hour=100_000)
+        bench.everything = bench.add_client("everything", calls=CALLS, per_hour=100_000)
     who = (bench.everything, "validator", "default")
     bob = "5FHneW46xGXgs5mUiveU4sbTyGBzmstUspZC92UhjJM694ty"
     parts = {field.name: b"" for field in dataclasses.fields(SignExtrinsic) if field.type is bytes}
@@ -139,10 +142,10 @@ def test_whatever_is_asked_ends_in_an_answer_a_refusal_or_nonsense(
     questions = {
         "accept": Accept(bench.token, None, False, bench.wish()),
         "show": Show(bench.token, "x"),
-        "report": ipc.Report("x", ipc.Event.IN_BLOCK, block_hash="0x", block_number=1),
+        "report": Report("x", Event.IN_BLOCK, block_hash="0x", block_number=1),
         "pulse": Pulse("ws://x", 1, 1, ""),
-        "allow_plain": ipc.AllowPlain(1),
-        "client_revoke": ipc.ClientRevoke("x"),
+        "allow_plain": AllowPlain(1),
+        "client_revoke": ClientRevoke("x"),
         **signatures(bench),
     }
     ask = data.draw(st.sampled_from(sorted(TABLES[name].keys() & questions.keys())))

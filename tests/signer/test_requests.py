@@ -9,7 +9,7 @@ import bittensor_core
 import pytest
 from bittensor import http_auth
 
-from wallet_guard.ipc.questions import Refusal
+from wallet_guard.ipc.answers import Refusal
 from wallet_guard.ipc.signatures import RequestView, SignRequest
 from wallet_guard.signer.grants import PER_HOUR
 from wallet_guard.signer.requests import NONCE_WINDOW_NS, sign_request

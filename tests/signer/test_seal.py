@@ -8,8 +8,12 @@ import bittensor_core
 import pytest
 from bittensor.intents import weights as sdk
 
-from wallet_guard.ipc import questions as ipc
-from wallet_guard.ipc.questions import Action, AllowPlain, ClientRevoke, Done, Event, Refusal, Seal, State, Task
+from wallet_guard.ipc import chain as ipc
+from wallet_guard.ipc.admin import AllowPlain
+from wallet_guard.ipc.answers import Done, Refusal
+from wallet_guard.ipc.chain import Action, Event, Seal, Task
+from wallet_guard.ipc.clients import ClientRevoke
+from wallet_guard.ipc.intents import State
 from wallet_guard.signer import admin, seal
 from wallet_guard.signer.desk import Desk
 from wallet_guard.signer.follow import report

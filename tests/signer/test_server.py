@@ -13,8 +13,10 @@ from typing import Any
 import pytest
 
 from wallet_guard.host.sockets import listen_unix
+from wallet_guard.ipc.chain import Pull, Pulse
+from wallet_guard.ipc.health import Health
+from wallet_guard.ipc.intents import Accept, Show
 from wallet_guard.ipc.packets import MAX_ASKER_PACKET_BYTES, PacketReader, encode_packet
-from wallet_guard.ipc.questions import Accept, Health, Pull, Pulse, Show
 from wallet_guard.ipc.records import to_json
 from wallet_guard.signer import server as module
 from wallet_guard.signer.server import Server

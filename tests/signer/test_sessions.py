@@ -7,7 +7,7 @@ from typing import Any
 import bittensor_core
 import pytest
 
-from wallet_guard.ipc.questions import Refusal
+from wallet_guard.ipc.answers import Refusal
 from wallet_guard.ipc.signatures import IssueHubSession, IssueSession, SessionView
 from wallet_guard.signed.certificate import CertificateError, Purpose, verify_certificate
 from wallet_guard.signer.sessions import issue_hub_session, issue_session

@@ -6,8 +6,9 @@ from typing import Any
 import bittensor_core
 import pytest
 
+from wallet_guard.ipc.chain import Action, Event
+from wallet_guard.ipc.intents import State
 from wallet_guard.ipc.packets import MAX_PACKET_BYTES
-from wallet_guard.ipc.questions import Action, Event, State
 from wallet_guard.ipc.records import to_json
 from wallet_guard.signer.tasks import pull
 

@@ -6,7 +6,8 @@ from typing import Any
 import bittensor_core
 import pytest
 
-from wallet_guard.ipc.questions import DEFAULT_CALLS, Refusal
+from wallet_guard.ipc.answers import Refusal
+from wallet_guard.ipc.clients import DEFAULT_CALLS
 from wallet_guard.ipc.signatures import MAX_TEXT_CHARACTERS, SignText, TextView
 from wallet_guard.signer.texts import sign_text
 

@@ -25,8 +25,10 @@ import pytest
 from websockets.sync.client import connect
 
 from wallet_guard.ipc.blocking import RefusedError, ask
+from wallet_guard.ipc.clients import ClientAdd
+from wallet_guard.ipc.health import Health
+from wallet_guard.ipc.intents import IntentView, Show, State
 from wallet_guard.ipc.packets import PacketReader
-from wallet_guard.ipc.questions import ClientAdd, Health, IntentView, Show, State
 from wallet_guard.ipc.records import from_json
 
 SECONDS = 60.0

@@ -35,10 +35,14 @@ from typing import Any
 
 import bittensor_core
 
-from wallet_guard.ipc import questions as ipc
+from wallet_guard.ipc.admin import AuditCheckpoint, Lock, Unlock
 from wallet_guard.ipc.blocking import RefusedError, ask
+from wallet_guard.ipc.chain import Event, Facts, Pull, Report, Runtime, Seal
+from wallet_guard.ipc.clients import ClientAdd
+from wallet_guard.ipc.health import Health
+from wallet_guard.ipc.intents import Accept, IntentView, Show, State
 from wallet_guard.ipc.packets import PacketError, PacketReader
-from wallet_guard.ipc.questions import Event, Report, State
+from wallet_guard.ipc.wishes import SetWeights
 from wallet_guard.signed.audit import Point, verify_chain
 from wallet_guard.signed.checkpoint import open_checkpoint, parse_verifier
 from wallet_guard.signer import disk
@@ -62,7 +66,7 @@ FAILURES = (
 
 READ_ONLY = "pwrite64,ftruncate,fallocate,unlink,rename"
 
-FACTS = ipc.Facts(
+FACTS = Facts(
     genesis_hash=GENESIS,
     spec_version=461,
     transaction_version=1,
@@ -135,7 +139,7 @@ class Signer:
             self.process = subprocess.Popen([*command, "--development"], stderr=log, env=environment)
         while self.process.poll() is None:
             with contextlib.suppress(*GONE):
-                self.ask("admin", ipc.Health())
+                self.ask("admin", Health())
                 if not strace:
                     self.recoveries.append((time.monotonic() - began, _processor_seconds(self.process.pid)))
                 return True
@@ -182,8 +186,8 @@ class Life:
 
     def __init__(self, signer: Signer) -> None:
         self.signer = signer
-        self.runtime = ipc.Runtime(GENESIS, "node-subtensor", 461, 1, METADATA.read_bytes())
-        self.views: dict[str, ipc.IntentView] = {}
+        self.runtime = Runtime(GENESIS, "node-subtensor", 461, 1, METADATA.read_bytes())
+        self.views: dict[str, IntentView] = {}
         self.extrinsics: dict[str, set[bytes]] = collections.defaultdict(set)
         self.points: list[Point] = []
         self.denied = 0
@@ -218,7 +222,7 @@ class Life:
         ]
 
     def _add(self) -> None:
-        question = ipc.ClientAdd("node", "validator", "default", ("set_weights",), (2, 3), 1000, TOKEN)
+        question = ClientAdd("node", "validator", "default", ("set_weights",), (2, 3), 1000, TOKEN)
         try:
             self.signer.ask("admin", question)
         except RefusedError as error:
@@ -226,8 +230,8 @@ class Life:
                 raise
 
     def _accept(self, key: str, netuid: int) -> None:
-        wish = ipc.SetWeights("validator", "default", netuid, 0, (1, 2, 3), None, (100.0, 200.0, 300.0), 0)
-        view = self.signer.ask("gateway", ipc.Accept(TOKEN, key, False, wish))
+        wish = SetWeights("validator", "default", netuid, 0, (1, 2, 3), None, (100.0, 200.0, 300.0), 0)
+        view = self.signer.ask("gateway", Accept(TOKEN, key, False, wish))
         known = self.views.get(key)
         assert known is None or known.intent == view.intent, "the same key gave a second intent"
         self.views[key] = view
@@ -247,7 +251,7 @@ class Life:
         intent = self.views[key].intent
         for _ in range(2):
             try:
-                task = self.signer.ask("chain", ipc.Seal(intent, facts))
+                task = self.signer.ask("chain", Seal(intent, facts))
                 break
             except RefusedError as error:
                 if error.refusal.code != "runtime_unknown":
@@ -255,7 +259,7 @@ class Life:
                 self.signer.ask("chain", self.runtime)
         assert task.extrinsic is not None
         self.extrinsics[intent].add(task.extrinsic)
-        for other in self.signer.ask("chain", ipc.Pull()).tasks:
+        for other in self.signer.ask("chain", Pull()).tasks:
             if other.extrinsic is not None:
                 self.extrinsics[other.intent].add(other.extrinsic)
         self._show(key)
@@ -268,18 +272,18 @@ class Life:
         view = self._show("one")
         self._report("one", Event.WEIGHTS, {"weights": view.weights, "block_number": HEAD + 1})
 
-    def _show(self, key: str) -> ipc.IntentView:
-        view = self.signer.ask("gateway", ipc.Show(TOKEN, self.views[key].intent))
+    def _show(self, key: str) -> IntentView:
+        view = self.signer.ask("gateway", Show(TOKEN, self.views[key].intent))
         assert view.version >= self.views[key].version, "an acknowledged step was lost"
         self.views[key] = view
         return view
 
     def _checkpoint(self) -> None:
-        said = self.signer.ask("admin", ipc.AuditCheckpoint())
+        said = self.signer.ask("admin", AuditCheckpoint())
         self.points.append(open_checkpoint(said.note, parse_verifier(said.key)).point)
 
     def _lock(self) -> None:
-        self.signer.ask("admin", ipc.Lock("a crash test"))
+        self.signer.ask("admin", Lock("a crash test"))
 
     def _find_locked(self) -> None:
         for attempt in (lambda: self._accept("locked", 2), lambda: self._seal("two", 8)):
@@ -292,7 +296,7 @@ class Life:
                 raise AssertionError("a locked signer took on work")
 
     def _unlock(self) -> None:
-        self.signer.ask("admin", ipc.Unlock())
+        self.signer.ask("admin", Unlock())
 
     def check(self) -> None:
         """What must be true at the end, of a signer that was stopped."""
@@ -391,9 +395,9 @@ def run_failing(calls: str, error: str, at: str) -> None:
 
 
 def _check_refuses(signer: Signer, life: Life) -> None:
-    wish = ipc.SetWeights("validator", "default", 2, 0, (1,), None, (1.0,), 0)
-    asked = [("gateway", ipc.Accept(TOKEN, "later", False, wish)), ("admin", ipc.AuditCheckpoint())]
-    asked += [("chain", ipc.Seal(view.intent, FACTS)) for view in life.views.values() if view.state is State.ACCEPTED]
+    wish = SetWeights("validator", "default", 2, 0, (1,), None, (1.0,), 0)
+    asked = [("gateway", Accept(TOKEN, "later", False, wish)), ("admin", AuditCheckpoint())]
+    asked += [("chain", Seal(view.intent, FACTS)) for view in life.views.values() if view.state is State.ACCEPTED]
     for name, question in asked:
         code = _refusal_code(signer, name, question)
         # A client that was not added is a stranger.

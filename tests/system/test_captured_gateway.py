@@ -10,11 +10,8 @@ The same rows are in the table of ``hardening/threat-model.md``; the last test h
 
 import contextlib
 import json
-import os
 import signal
 import socket
-import sqlite3
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -25,78 +22,39 @@ from typing import Any, NamedTuple
 import bittensor_core
 import pytest
 
+sys.path.insert(0, str(Path(__file__).parent))
+
+import captive as taken
+from captive import ALICE, CUT, DONE, GENESIS, HEAD, METADATA, ROOT, framed
+
 from wallet_guard.ipc.blocking import ask
-from wallet_guard.ipc.packets import PacketReader, encode_packet
-from wallet_guard.ipc.questions import Accept, ClientAdd, ClientRevoke, Health, Info, Pulse, Runtime, SetWeights, Show
+from wallet_guard.ipc.chain import Pulse, Runtime
+from wallet_guard.ipc.clients import ClientAdd, ClientRevoke, Info
+from wallet_guard.ipc.health import Health
+from wallet_guard.ipc.intents import Accept, Show
+from wallet_guard.ipc.packets import encode_packet
 from wallet_guard.ipc.records import to_json
 from wallet_guard.ipc.signatures import IssueSession, SignExtrinsic, SignRequest, SignText
-from wallet_guard.ipc.wishes import ResetAxon, ServeAxon, SetCommitment
+from wallet_guard.ipc.wishes import ResetAxon, ServeAxon, SetCommitment, SetWeights
 
-ROOT = Path(__file__).parents[2]
-METADATA = (ROOT / "wallet_guard/devnet/data/subtensor-spec461-v15.scale").read_bytes()
 CODEC = bittensor_core.Runtime(METADATA, 461, 1)
 DIGEST = bytes(bittensor_core.metadata_digest(METADATA, 461, "node-subtensor"))
-GENESIS = b"\x33" * 32
-HEAD = 5_000
-SECONDS = 20.0
-ALICE = bittensor_core.Keypair.create_from_uri("//Alice")
 BOB = bittensor_core.Keypair.create_from_uri("//Bob", 1).ss58_address
 
 GRANTED = {"node": ("set_weights",), "sdk": ("request", "session", "extrinsic:SubtensorModule.serve_axon")}
 """What the two tokens are good for, on subnet 2."""
 
-CUT = "cut off"
-"""The signer ended the connection: the peer spoke nonsense."""
-
-DONE = "allowed"
-"""Answered: exactly what policy allows."""
-
 SIGNED = {"accepted", "request_signed", "session_issued", "extrinsic_signed", "extrinsic_given_again", "text_signed"}
 """Audit records of what was granted."""
 
 
-class Captive:
-    """The attacker: a connection to the gateway's socket, and what it overheard."""
+class Captive(taken.Captive):
+    """The attacker, on the gateway's socket."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.tokens: dict[str, str] = {}
+        super().__init__(folder, "gateway")
         self.last = ""
         self._attacks = 0
-        self.process: subprocess.Popen[str]
-        self._connection: socket.socket | None = None
-        self._number = 0
-
-    # The signer's life -------------------------------------------------------------------------------------------
-
-    def start(self) -> None:
-        command = [sys.executable, "-m", "wallet_guard.signer", "--config", str(self.folder / "g.toml")]
-        with (self.folder / "signer.log").open("a") as log:
-            self.process = subprocess.Popen([*command, "--development"], cwd=ROOT, stderr=log, text=True)
-        ends = time.monotonic() + SECONDS
-        while True:
-            try:
-                ask(self.path("admin"), Health(), seconds=1)
-            except OSError:
-                assert time.monotonic() < ends, (self.folder / "signer.log").read_text()
-                time.sleep(0.02)
-            else:
-                break
-        # In the chain process's place: the runtime, and the head.
-        ask(self.path("chain"), Runtime(GENESIS, "node-subtensor", 461, 1, METADATA))
-        ask(self.path("chain"), Pulse("ws://test", HEAD, HEAD - 2, ""))
-
-    def stop(self, number: int = signal.SIGTERM) -> None:
-        self.leave()
-        self.process.send_signal(number)
-        self.process.wait(SECONDS)
-
-    def path(self, name: str) -> str:
-        return str(self.folder / f"signer-{name}.sock")
-
-    def add(self, name: str, *calls: str, netuids: tuple[int, ...] | None = (2,), per_hour: int = 1000) -> None:
-        question = ClientAdd(name, "validator", "default", calls, netuids, per_hour, None)
-        self.tokens[name] = ask(self.path("admin"), question).token
 
     def overhear(self) -> None:
         """Two tokens, and others after some attacks: a client's denials are only counted beyond some a minute."""
@@ -105,54 +63,6 @@ class Captive:
                 self.add(f"{name} {self._attacks}", *calls)
                 self.tokens[name] = self.tokens[f"{name} {self._attacks}"]
         self._attacks += 1
-
-    def audit(self) -> list[tuple[str, str, dict[str, Any]]]:
-        uri = f"file:{self.folder}/state/journal.sqlite3?mode=ro"
-        with contextlib.closing(sqlite3.connect(uri, uri=True)) as journal:
-            rows = journal.execute("SELECT kind, client, body FROM audit ORDER BY seq")
-            return [(kind, client, json.loads(body)) for kind, client, body in rows]
-
-    # Talking -----------------------------------------------------------------------------------------------------
-
-    @property
-    def connection(self) -> socket.socket:
-        if self._connection is None:
-            self._connection = socket.socket(socket.AF_UNIX)
-            self._connection.settimeout(SECONDS)
-            self._connection.connect(self.path("gateway"))
-        return self._connection
-
-    def leave(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
-
-    def raw(self, data: bytes) -> Any:
-        """The next packet that is an answer, or CUT."""
-        reader = PacketReader()
-        try:
-            self.connection.sendall(data)
-            while True:
-                received = self.connection.recv(1 << 18)
-                if not received:
-                    raise ConnectionError
-                for message in reader.feed(received):
-                    if "event" not in message:
-                        return message
-        except ConnectionError:
-            self.leave()
-            return CUT
-
-    def tell(self, name: str, body: Any) -> Any:
-        """The outcome of a question by its wire form: CUT, a refusal's code, or the answer."""
-        self._number += 1
-        message = self.raw(encode_packet({"id": self._number, "ask": name, "body": body}))
-        if message == CUT:
-            return CUT
-        return message["refusal"]["code"] if "refusal" in message else message["answer"]
-
-    def say(self, question: Any) -> Any:
-        return self.tell(question.ask, to_json(question))
 
 
 # What a node would say, with one thing changed ------------------------------------------------------------------------
@@ -272,10 +182,6 @@ def accept_body(captive: Captive, **changes: Any) -> dict[str, Any]:
     made = SetWeights("validator", "default", 2, 0, (1, 2), None, (1.0, 2.0), 0)
     body: dict[str, Any] = to_json(Accept(captive.tokens["node"], None, False, made))
     return {**body, "request": {**body["request"], **changes}}
-
-
-def framed(body: bytes) -> bytes:
-    return len(body).to_bytes(4, "big") + body
 
 
 # Attacks that take more than one step ---------------------------------------------------------------------------------
@@ -711,20 +617,12 @@ ATTACKS = STRANGERS | NOT_ASKED_HERE | FRAMING | SHAPES | POLICY | REQUESTS | SE
 
 @pytest.fixture(scope="module")
 def captive(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Captive]:
-    folder = tmp_path_factory.mktemp("c")
-    key = folder / "wallets/validator/hotkeys/default"
-    key.parent.mkdir(parents=True, mode=0o700)
-    with open(os.open(key, os.O_WRONLY | os.O_CREAT, 0o600), "w") as file:
-        file.write(bytes(bittensor_core.serialized_keypair_to_keyfile_data(ALICE)).decode())
-    (folder / "g.toml").write_text(
-        f"run = '{folder}'\n[signer]\nstate = '{folder}/state'\nwallets = '{folder}/wallets'\n"
-        f"hotkeys = ['validator/default']\n[chain]\nnetwork = 'local'\ngenesis = '0x{GENESIS.hex()}'\n"
-    )
-    captive = Captive(folder)
+    captive = Captive(tmp_path_factory.mktemp("c"))
+    captive.prepare()
     captive.start()
     yield captive
     captive.stop()
-    log = (folder / "signer.log").read_text()
+    log = captive.log()
     assert "Traceback" not in log
     assert not [token for token in captive.tokens.values() if token in log]
 
@@ -755,17 +653,7 @@ def _check_audit(expected: str, records: list[tuple[str, str, dict[str, Any]]]) 
 
 def test_nothing_was_signed_but_what_policy_allows(captive: Captive) -> None:
     """The whole drill, as the audit chain tells it."""
-    command = [
-        sys.executable,
-        "-m",
-        "wallet_guard.cli.main",
-        "audit",
-        "verify",
-        "--config",
-        str(captive.folder / "g.toml"),
-    ]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=SECONDS)
-    assert "unbroken" in done.stdout, done.stderr
+    captive.verify_audit()
     allowed = {
         "node": {"accepted"},
         "few": {"accepted"},

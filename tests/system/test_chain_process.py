@@ -17,17 +17,11 @@ import pytest
 from websockets.sync.client import connect
 
 from wallet_guard.ipc import blocking
-from wallet_guard.ipc.questions import (
-    FINAL_STATES,
-    Accept,
-    ClientAdd,
-    Health,
-    IntentView,
-    SetWeights,
-    Show,
-    State,
-    StatusAsk,
-)
+from wallet_guard.ipc.admin import StatusAsk
+from wallet_guard.ipc.clients import ClientAdd
+from wallet_guard.ipc.health import Health
+from wallet_guard.ipc.intents import FINAL_STATES, Accept, IntentView, Show, State
+from wallet_guard.ipc.wishes import SetWeights
 
 BOB = "5FHneW46xGXgs5mUiveU4sbTyGBzmstUspZC92UhjJM694ty"
 NORMAL = [[1, 21845], [2, 43690], [3, 65535]]

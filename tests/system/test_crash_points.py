@@ -18,8 +18,12 @@ sys.path.insert(0, str(Path(__file__).parent))
 import crash_points
 from crash_points import FAILURES, READ_ONLY, new_life
 
-from wallet_guard.ipc import questions as ipc
+from wallet_guard.ipc.admin import Lock, Unlock
+from wallet_guard.ipc.answers import Refusal
 from wallet_guard.ipc.blocking import RefusedError
+from wallet_guard.ipc.clients import ClientAdd
+from wallet_guard.ipc.health import Health
+from wallet_guard.ipc.signatures import SignText
 
 needs_strace = pytest.mark.skipif(
     not crash_points.has_strace(),
@@ -152,12 +156,12 @@ def test_a_full_disk_refuses_cleanly_records_refusals_and_goes_on(small_disk: Pa
                 life._accept(f"full-{at}", 2) if at % 2 else life._accept("denied", 9)
                 # What still fits is accepted; the disk is full soon.
                 life.views.pop(f"full-{at}")
-                raise RefusedError(ipc.Refusal("accepted", ""))
+                raise RefusedError(Refusal("accepted", ""))
             refused.append(caught.value.refusal.code)
         assert "journal_unavailable" in refused
         # The reserve makes room for refusals.
         assert refused[-2:] == ["netuid_not_allowed", "journal_unavailable"], refused[-10:]
-        assert signer.ask("gateway", ipc.Health()).journal_error == ""
+        assert signer.ask("gateway", Health()).journal_error == ""
         garbage.unlink()
 
         def retry(error: RefusedError) -> bool:
@@ -172,7 +176,7 @@ def signing(signer, life, stop: threading.Event, made: list[tuple[float, float]]
     number = 0
     while not stop.is_set():
         number += 1
-        body = ipc.SignText(crash_points.TOKEN, "validator", "default", f"text {number}")
+        body = SignText(crash_points.TOKEN, "validator", "default", f"text {number}")
         began = time.monotonic()
         try:
             signer.ask("gateway", body)
@@ -186,7 +190,7 @@ def signing(signer, life, stop: threading.Event, made: list[tuple[float, float]]
 def test_no_signature_later_than_50_ms_after_a_door_falls_shut(door: str) -> None:
     with new_life() as (signer, life):
         assert signer.start()
-        question = ipc.ClientAdd("t", "validator", "default", ("text",), None, 100_000, crash_points.TOKEN)
+        question = ClientAdd("t", "validator", "default", ("text",), None, 100_000, crash_points.TOKEN)
         signer.ask("admin", question)
         made: list[tuple[float, float]] = []
         stop = threading.Event()
@@ -201,7 +205,7 @@ def test_no_signature_later_than_50_ms_after_a_door_falls_shut(door: str) -> Non
         elif door == "file":
             (signer.state / "lock").touch()
         else:
-            signer.ask("admin", ipc.Lock("a test"))
+            signer.ask("admin", Lock("a test"))
         shut = time.monotonic()
         time.sleep(0.5)
         stop.set()
@@ -214,8 +218,8 @@ def test_no_signature_later_than_50_ms_after_a_door_falls_shut(door: str) -> Non
         signer.kill()
         assert signer.start()
         with pytest.raises(RefusedError, match="locked"):
-            signer.ask("gateway", ipc.SignText(crash_points.TOKEN, "validator", "default", "again"))
-        assert signer.ask("gateway", ipc.Health()).locked
-        signer.ask("admin", ipc.Unlock())
-        signer.ask("gateway", ipc.SignText(crash_points.TOKEN, "validator", "default", "again"))
+            signer.ask("gateway", SignText(crash_points.TOKEN, "validator", "default", "again"))
+        assert signer.ask("gateway", Health()).locked
+        signer.ask("admin", Unlock())
+        signer.ask("gateway", SignText(crash_points.TOKEN, "validator", "default", "again"))
         assert signer.stop() == 0

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from wallet_guard.ipc.blocking import RefusedError, ask
-from wallet_guard.ipc.questions import Health
+from wallet_guard.ipc.health import Health
 from wallet_guard.ipc.signatures import IssueHubSession, SignText
 from wallet_guard.signed.certificate import Purpose, verify_certificate
 

@@ -13,8 +13,13 @@ from typing import Any
 
 import pytest
 
+from wallet_guard.ipc.admin import StatusAsk
 from wallet_guard.ipc.blocking import RefusedError, ask
-from wallet_guard.ipc.questions import Accept, ClientAdd, Health, Pull, SetWeights, Show, StatusAsk
+from wallet_guard.ipc.chain import Pull
+from wallet_guard.ipc.clients import ClientAdd
+from wallet_guard.ipc.health import Health
+from wallet_guard.ipc.intents import Accept, Show
+from wallet_guard.ipc.wishes import SetWeights
 
 ROOT = Path(__file__).parents[2]
 KEYFILES = ROOT / "tests/vectors/keyfiles/keyfiles.json"

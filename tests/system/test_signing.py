@@ -16,7 +16,7 @@ import bittensor_core
 import pytest
 
 from wallet_guard.ipc.blocking import ask
-from wallet_guard.ipc.questions import CALLS, ClientAdd
+from wallet_guard.ipc.clients import CALLS, ClientAdd
 from wallet_guard.signed.certificate import Purpose, parse_certificate, verify_certificate
 from wallet_guard.signed.schemes import SR25519, public_key_of, verify
 

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from wallet_guard.chain.errors import Unavailable
 from wallet_guard.chain.ports import Codec
-from wallet_guard.ipc.questions import Task
+from wallet_guard.ipc.chain import Task
 
 PALLET = "SubtensorModule"
 

@@ -21,7 +21,7 @@ from wallet_guard.chain.heads import KEPT_BLOCKS, Header, Heads, parse_header
 from wallet_guard.chain.memo import Memo
 from wallet_guard.chain.node import REQUEST_SECONDS, Node, Version
 from wallet_guard.chain.ports import Codec, Connection, DispatchFailure
-from wallet_guard.ipc import questions as ipc
+from wallet_guard.ipc import chain as ipc
 
 log = logging.getLogger(__name__)
 

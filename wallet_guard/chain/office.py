@@ -8,8 +8,9 @@ from typing import cast
 from wallet_guard.chain.endpoints import Endpoints
 from wallet_guard.chain.errors import Unavailable
 from wallet_guard.chain.link import Link, Runtime
+from wallet_guard.ipc.answers import Refusal
 from wallet_guard.ipc.asker import Asker, RefusedError
-from wallet_guard.ipc.questions import Event, Facts, Refusal, Report, Seal, Task
+from wallet_guard.ipc.chain import Event, Facts, Report, Seal, Task
 
 log = logging.getLogger(__name__)
 

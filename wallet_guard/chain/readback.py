@@ -9,7 +9,7 @@ from wallet_guard.chain.errors import NodeError, Unavailable
 from wallet_guard.chain.facts import PALLET, storage_index
 from wallet_guard.chain.link import Link
 from wallet_guard.chain.office import Office
-from wallet_guard.ipc.questions import Event, Report, Task
+from wallet_guard.ipc.chain import Event, Report, Task
 
 log = logging.getLogger(__name__)
 

@@ -180,7 +180,7 @@ async def _closed(session: RpcSession) -> None:
 class Codec:
     """One runtime's storage keys, values, constants and errors, by its metadata.
 
-    ``metadata`` is the V15 blob as ``ipc.questions.Runtime`` wants it.
+    ``metadata`` is the V15 blob as ``ipc.chain.Runtime`` wants it.
 
     Raises (on making one):
         Unavailable: the metadata cannot be read.

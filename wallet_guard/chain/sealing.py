@@ -7,7 +7,7 @@ from wallet_guard.chain.facts import plan, read
 from wallet_guard.chain.link import Link, Runtime
 from wallet_guard.chain.office import Office
 from wallet_guard.ipc.asker import RefusedError
-from wallet_guard.ipc.questions import Facts, Task
+from wallet_guard.ipc.chain import Facts, Task
 
 
 async def gather(link: Link, task: Task) -> tuple[Facts, Runtime]:

@@ -25,7 +25,7 @@ from wallet_guard.chain.link import Link
 from wallet_guard.chain.office import Office
 from wallet_guard.chain.pool_errors import BAD_PROOF, Meaning, Verdict, judge
 from wallet_guard.chain.ports import DispatchFailure
-from wallet_guard.ipc.questions import Event, Report, Task
+from wallet_guard.ipc.chain import Event, Report, Task
 
 log = logging.getLogger(__name__)
 

@@ -23,7 +23,7 @@ from wallet_guard.chain.readback import read_back
 from wallet_guard.chain.sealing import seal
 from wallet_guard.chain.submission import submit_and_follow
 from wallet_guard.ipc.asker import Asker, RefusedError, Unavailable
-from wallet_guard.ipc.questions import Action, Pull, Pulse, Task, Work
+from wallet_guard.ipc.chain import Action, Pull, Pulse, Task, Work
 
 log = logging.getLogger(__name__)
 

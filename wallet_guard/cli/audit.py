@@ -16,7 +16,7 @@ from typing import Any
 
 from wallet_guard.cli.errors import CommandError
 from wallet_guard.cli.place import add_config_option, ask_signer, find_config
-from wallet_guard.ipc.questions import AuditCheckpoint, CheckpointView
+from wallet_guard.ipc.admin import AuditCheckpoint, CheckpointView
 from wallet_guard.signed.audit import BrokenChainError, Record, from_lines, to_line, verify_chain
 from wallet_guard.signed.checkpoint import Checkpoint, NoteError, open_checkpoint, parse_verifier
 

@@ -6,17 +6,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from wallet_guard.cli.place import add_config_option, ask_signer, find_config
-from wallet_guard.ipc.questions import (
-    CALLS,
-    DEFAULT_CALLS,
-    AllowPlain,
-    ClientAdd,
-    ClientAdded,
-    ClientRevoke,
-    ClientView,
-    StatusAsk,
-    StatusView,
-)
+from wallet_guard.ipc.admin import AllowPlain, StatusAsk, StatusView
+from wallet_guard.ipc.clients import CALLS, DEFAULT_CALLS, ClientAdd, ClientAdded, ClientRevoke, ClientView
 
 
 def add_words(parsers: Any) -> None:

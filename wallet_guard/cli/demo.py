@@ -26,7 +26,7 @@ from wallet_guard.cli.supervisor import own_program
 from wallet_guard.client import Result, WalletService
 from wallet_guard.host.config import Config, load_config
 from wallet_guard.ipc import blocking
-from wallet_guard.ipc.questions import ClientAdd
+from wallet_guard.ipc.clients import ClientAdd
 
 START_SECONDS = 30.0
 """Importing the SDK takes two seconds on a quick machine and ten on a slow one."""

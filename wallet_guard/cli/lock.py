@@ -4,7 +4,7 @@ import argparse
 from typing import Any
 
 from wallet_guard.cli.place import add_config_option, ask_signer, find_config
-from wallet_guard.ipc.questions import Lock, Unlock
+from wallet_guard.ipc.admin import Lock, Unlock
 
 
 def add_words(parsers: Any) -> None:

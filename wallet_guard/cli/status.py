@@ -5,7 +5,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from wallet_guard.cli.place import add_config_option, ask_signer, find_config
-from wallet_guard.ipc.questions import IntentView, StatusAsk, StatusView
+from wallet_guard.ipc.admin import StatusAsk, StatusView
+from wallet_guard.ipc.intents import IntentView
 
 
 def add_words(parsers: Any) -> None:

@@ -26,7 +26,7 @@ from wallet_guard.host.log import start_log
 from wallet_guard.host.process import die_with_supervisor
 from wallet_guard.host.readiness import notify
 from wallet_guard.ipc.asker import Asker
-from wallet_guard.ipc.questions import IntentView
+from wallet_guard.ipc.intents import IntentView
 from wallet_guard.ipc.records import RecordError, from_json
 from wallet_guard.net.limits import ServerLimits
 from wallet_guard.net.server import Server

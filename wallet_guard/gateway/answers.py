@@ -17,16 +17,11 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from wallet_guard.gateway.codes import status_of
-from wallet_guard.ipc.questions import (
-    FINAL_STATES,
-    HealthView,
-    InfoView,
-    IntentView,
-    KeyView,
-    Refusal,
-    SetWeights,
-    State,
-)
+from wallet_guard.ipc.answers import Refusal
+from wallet_guard.ipc.clients import InfoView, KeyView
+from wallet_guard.ipc.health import HealthView
+from wallet_guard.ipc.intents import FINAL_STATES, IntentView, State
+from wallet_guard.ipc.wishes import SetWeights
 
 # Answers are about one client's doings at one moment, and must not rest anywhere (RFC 9111, section 5.2.2.5).
 _NO_STORE = ("Cache-Control", "no-store")

@@ -32,7 +32,8 @@ from wallet_guard.gateway.fields import (
     read_number,
     shortened,
 )
-from wallet_guard.ipc.questions import MAX_TARGETS, SetWeights, State, Wish
+from wallet_guard.ipc.intents import State
+from wallet_guard.ipc.wishes import MAX_TARGETS, SetWeights, Wish
 
 MAX_BODY_BYTES = 1 << 20
 """1 MiB: 4,096 weights by hotkey are 0.3 MB, written generously."""

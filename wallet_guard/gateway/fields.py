@@ -9,7 +9,7 @@ import math
 import re
 from typing import Any, Never
 
-from wallet_guard.ipc.questions import MAX_NAME_CHARACTERS
+from wallet_guard.ipc.clients import MAX_NAME_CHARACTERS
 
 MAX_QUOTED_CHARACTERS = 40
 """Of what a stranger sent, in an answer or a log line."""

@@ -31,17 +31,11 @@ from wallet_guard.gateway.fields import BodyError, shortened
 from wallet_guard.gateway.signing import SIGNINGS, Signing
 from wallet_guard.gateway.submission import Envelope, Submissions
 from wallet_guard.gateway.wishes import KINDS, parse_wish
+from wallet_guard.ipc.answers import Refusal
 from wallet_guard.ipc.asker import Asker, RefusedError, Unavailable
-from wallet_guard.ipc.questions import (
-    MAX_IDEMPOTENCY_KEY_CHARACTERS,
-    Health,
-    HealthView,
-    Info,
-    InfoView,
-    IntentView,
-    Refusal,
-    Show,
-)
+from wallet_guard.ipc.clients import Info, InfoView
+from wallet_guard.ipc.health import Health, HealthView
+from wallet_guard.ipc.intents import MAX_IDEMPOTENCY_KEY_CHARACTERS, IntentView, Show
 from wallet_guard.net.exchange import Request, Response
 from wallet_guard.net.routes import Route, Routes
 from wallet_guard.wire.http1.fields import Fields

@@ -16,7 +16,7 @@ import contextlib
 import hashlib
 from collections.abc import Awaitable, Callable, Iterator
 
-from wallet_guard.ipc.questions import IntentView, State
+from wallet_guard.ipc.intents import IntentView, State
 
 MAX_WAITS = 1024
 """Requests that may wait at once; each is a connection, a task and an intent's view (some 10 kB)."""

@@ -18,7 +18,6 @@ from collections.abc import Callable
 
 from wallet_guard.gateway.body import MAX_U8, MAX_U16, Order, read_goal, read_timeout
 from wallet_guard.gateway.fields import BodyError, Fields, parse_json, read_name
-from wallet_guard.ipc.questions import Wish
 from wallet_guard.ipc.wishes import (
     MAX_CERTIFICATE_BYTES,
     MAX_COMMITMENT_BYTES,
@@ -27,6 +26,7 @@ from wallet_guard.ipc.wishes import (
     ServeAxonTls,
     ServePrometheus,
     SetCommitment,
+    Wish,
 )
 
 MAX_U32 = 2**32 - 1

@@ -11,9 +11,10 @@ import logging
 from collections.abc import Callable
 from typing import Any, cast
 
+from wallet_guard.ipc.answers import Refusal
+from wallet_guard.ipc.answers import RefusedError as RefusedError
 from wallet_guard.ipc.packets import MAX_PACKET_BYTES, PacketError, PacketReader, encode_packet
-from wallet_guard.ipc.questions import Question, Refusal
-from wallet_guard.ipc.questions import RefusedError as RefusedError
+from wallet_guard.ipc.questions import Question
 from wallet_guard.ipc.records import RecordError, from_json, to_json
 
 log = logging.getLogger(__name__)

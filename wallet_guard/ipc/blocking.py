@@ -4,9 +4,10 @@ import socket
 import time
 from typing import Any
 
+from wallet_guard.ipc.answers import Refusal
+from wallet_guard.ipc.answers import RefusedError as RefusedError
 from wallet_guard.ipc.packets import PacketReader, encode_packet
-from wallet_guard.ipc.questions import Question, Refusal
-from wallet_guard.ipc.questions import RefusedError as RefusedError
+from wallet_guard.ipc.questions import Question
 from wallet_guard.ipc.records import from_json, to_json
 
 

@@ -9,17 +9,11 @@ from hashlib import sha256
 
 import bittensor_core
 
-from wallet_guard.ipc.questions import (
-    MAX_IDEMPOTENCY_KEY_CHARACTERS,
-    MAX_TARGETS,
-    Accept,
-    ClientView,
-    IntentView,
-    Refusal,
-    SetWeights,
-    Show,
-)
+from wallet_guard.ipc.answers import Refusal
+from wallet_guard.ipc.clients import ClientView
+from wallet_guard.ipc.intents import MAX_IDEMPOTENCY_KEY_CHARACTERS, Accept, IntentView, Show
 from wallet_guard.ipc.records import to_json
+from wallet_guard.ipc.wishes import MAX_TARGETS, SetWeights
 from wallet_guard.signer.calls import WishError, check_wish
 from wallet_guard.signer.desk import Desk
 from wallet_guard.signer.grants import HOUR_MS, Asked, check_grant, deny, find_client, find_key

@@ -6,27 +6,19 @@ from hashlib import sha256
 from wallet_guard import __version__
 from wallet_guard.host.config import ConfigurationError
 from wallet_guard.host.private import check_name
-from wallet_guard.ipc.questions import (
+from wallet_guard.ipc.admin import AllowPlain, AuditCheckpoint, CheckpointView, Lock, StatusAsk, StatusView, Unlock
+from wallet_guard.ipc.answers import Done, Refusal
+from wallet_guard.ipc.clients import (
     CALLS,
     MAX_NAME_CHARACTERS,
-    AllowPlain,
-    AuditCheckpoint,
-    CheckpointView,
     ClientAdd,
     ClientAdded,
     ClientRevoke,
     ClientView,
-    Done,
-    Health,
-    HealthView,
     Info,
     InfoView,
-    Lock,
-    Refusal,
-    StatusAsk,
-    StatusView,
-    Unlock,
 )
+from wallet_guard.ipc.health import Health, HealthView
 from wallet_guard.signed.audit import Point
 from wallet_guard.signer.accept import MAX_NETUID
 from wallet_guard.signer.desk import Desk

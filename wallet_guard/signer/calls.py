@@ -8,16 +8,17 @@ from collections.abc import Iterable
 from ipaddress import ip_address
 from typing import Any, NamedTuple
 
-from wallet_guard.ipc.questions import WISHES, Wish
 from wallet_guard.ipc.records import from_json
 from wallet_guard.ipc.wishes import (
     MAX_CERTIFICATE_BYTES,
     MAX_COMMITMENT_BYTES,
+    WISHES,
     ResetAxon,
     ServeAxon,
     ServeAxonTls,
     ServePrometheus,
     SetCommitment,
+    Wish,
 )
 from wallet_guard.signer.scale import COMMITMENTS, SUBTENSOR, commitment, encode_call
 

@@ -13,8 +13,8 @@ from typing import Any
 
 import bittensor_core
 
-from wallet_guard.ipc import questions as ipc
-from wallet_guard.ipc.questions import Facts
+from wallet_guard.ipc import chain as ipc
+from wallet_guard.ipc.chain import Facts
 from wallet_guard.signer.keys import Key
 from wallet_guard.signer.scale import encode_call, encode_era, encode_payload, pallet_of
 

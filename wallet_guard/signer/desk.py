@@ -9,7 +9,10 @@ from hashlib import sha256
 from typing import Any
 
 from wallet_guard.host.config import Config
-from wallet_guard.ipc.questions import ClientView, Failure, IntentView, Pulse, Refusal, State
+from wallet_guard.ipc.answers import Refusal
+from wallet_guard.ipc.chain import Pulse
+from wallet_guard.ipc.clients import ClientView
+from wallet_guard.ipc.intents import Failure, IntentView, State
 from wallet_guard.signed.checkpoint import AuditKey
 from wallet_guard.signer.auditkey import open_audit_key
 from wallet_guard.signer.compose import Runtime

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from hashlib import blake2b, sha256
 from typing import Any
 
-from wallet_guard.ipc.questions import Refusal
+from wallet_guard.ipc.answers import Refusal
 from wallet_guard.ipc.signatures import (
     EXTRINSIC_CALLS,
     EXTRINSIC_PREFIX,

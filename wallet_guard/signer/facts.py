@@ -10,7 +10,7 @@ come, from another endpoint or from the same one when it has caught up.
 
 from dataclasses import dataclass, fields
 
-from wallet_guard.ipc.questions import Facts
+from wallet_guard.ipc.chain import Facts
 
 U16_MAX = 2**16 - 1
 U64_MAX = 2**64 - 1

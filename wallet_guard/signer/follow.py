@@ -15,7 +15,10 @@ import dataclasses
 import json
 import logging
 
-from wallet_guard.ipc.questions import Done, Event, Failure, Pulse, Refusal, Report, SetWeights, State
+from wallet_guard.ipc.answers import Done, Refusal
+from wallet_guard.ipc.chain import Event, Pulse, Report
+from wallet_guard.ipc.intents import Failure, State
+from wallet_guard.ipc.wishes import SetWeights
 from wallet_guard.signer.calls import PlainCall, read_wish, stands
 from wallet_guard.signer.desk import Desk
 from wallet_guard.signer.facts import MAX_BLOCK

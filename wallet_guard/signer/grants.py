@@ -7,7 +7,8 @@ refusal is a record in the audit chain, written before the refusal is told.
 import logging
 from dataclasses import dataclass
 
-from wallet_guard.ipc.questions import ClientView, Refusal
+from wallet_guard.ipc.answers import Refusal
+from wallet_guard.ipc.clients import ClientView
 from wallet_guard.ipc.signatures import REQUEST, SESSION
 from wallet_guard.signer.desk import MAX_DENIALS_A_MINUTE, Desk
 from wallet_guard.signer.keys import Key

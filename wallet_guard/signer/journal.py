@@ -26,7 +26,9 @@ from typing import Any, NamedTuple
 
 from wallet_guard.host.config import ConfigurationError
 from wallet_guard.host.private import ensure_private_folder
-from wallet_guard.ipc.questions import FINAL_STATES, ClientView, Failure, SetWeights, State
+from wallet_guard.ipc.clients import ClientView
+from wallet_guard.ipc.intents import FINAL_STATES, Failure, State
+from wallet_guard.ipc.wishes import SetWeights
 from wallet_guard.signed.audit import GENESIS_HASH, BrokenChainError, Point, Record, record_hash, verify_chain
 from wallet_guard.signer.disk import Disk
 

@@ -14,7 +14,7 @@ import bittensor_core
 
 from wallet_guard.host.config import ConfigurationError, SignerConfig
 from wallet_guard.host.private import check_name, read_private
-from wallet_guard.ipc.questions import KeyView
+from wallet_guard.ipc.clients import KeyView
 
 log = logging.getLogger(__name__)
 

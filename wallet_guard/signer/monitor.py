@@ -9,8 +9,13 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
-from wallet_guard.ipc import questions as ipc
-from wallet_guard.ipc.questions import Refusal
+from wallet_guard.ipc.admin import AllowPlain, AuditCheckpoint, Lock, StatusAsk, Unlock
+from wallet_guard.ipc.answers import Refusal
+from wallet_guard.ipc.chain import Pull, Pulse, Report, Runtime, Seal
+from wallet_guard.ipc.clients import ClientAdd, ClientRevoke, Info
+from wallet_guard.ipc.health import Health
+from wallet_guard.ipc.intents import Accept, Show
+from wallet_guard.ipc.questions import ADMIN, CHAIN, GATEWAY, HUB
 from wallet_guard.ipc.records import from_json, to_json
 from wallet_guard.ipc.signatures import IssueHubSession, IssueSession, SignExtrinsic, SignRequest, SignText
 from wallet_guard.signer import accept, admin, extrinsics, follow, requests, seal, sessions, tasks, texts
@@ -23,30 +28,30 @@ log = logging.getLogger(__name__)
 Answerer = Callable[[Desk, Any], Any]
 
 ANSWERERS: dict[type[Any], Answerer] = {
-    ipc.Accept: accept.accept,
-    ipc.Show: accept.show,
-    ipc.Info: admin.info,
-    ipc.Health: admin.health,
+    Accept: accept.accept,
+    Show: accept.show,
+    Info: admin.info,
+    Health: admin.health,
     SignRequest: requests.sign_request,
     SignExtrinsic: extrinsics.sign_extrinsic,
     IssueSession: sessions.issue_session,
     IssueHubSession: sessions.issue_hub_session,
     SignText: texts.sign_text,
-    ipc.Pull: lambda desk, _question: tasks.pull(desk),
-    ipc.Runtime: seal.learn_runtime,
-    ipc.Seal: seal.seal,
-    ipc.Report: follow.report,
-    ipc.Pulse: follow.pulse,
-    ipc.ClientAdd: admin.client_add,
-    ipc.ClientRevoke: admin.client_revoke,
-    ipc.StatusAsk: admin.status,
-    ipc.AllowPlain: admin.allow_plain,
-    ipc.Lock: admin.lock,
-    ipc.Unlock: admin.unlock,
-    ipc.AuditCheckpoint: admin.audit_checkpoint,
+    Pull: lambda desk, _question: tasks.pull(desk),
+    Runtime: seal.learn_runtime,
+    Seal: seal.seal,
+    Report: follow.report,
+    Pulse: follow.pulse,
+    ClientAdd: admin.client_add,
+    ClientRevoke: admin.client_revoke,
+    StatusAsk: admin.status,
+    AllowPlain: admin.allow_plain,
+    Lock: admin.lock,
+    Unlock: admin.unlock,
+    AuditCheckpoint: admin.audit_checkpoint,
 }
 
-TABLES = {"gateway": ipc.GATEWAY, "hub": ipc.HUB, "chain": ipc.CHAIN, "admin": ipc.ADMIN}
+TABLES = {"gateway": GATEWAY, "hub": HUB, "chain": CHAIN, "admin": ADMIN}
 """By the name of the listening socket."""
 
 

@@ -5,7 +5,7 @@ if it lies within seconds of our clock, so none can be made in advance. Each non
 the key's own address; the receiver is mandatory.
 """
 
-from wallet_guard.ipc.questions import Refusal
+from wallet_guard.ipc.answers import Refusal
 from wallet_guard.ipc.signatures import REQUEST, RequestView, SignRequest
 from wallet_guard.signed.btauth import MalformedAuth, Request
 from wallet_guard.signed.schemes import AddressError, public_key_of

@@ -9,8 +9,11 @@ import logging
 from dataclasses import dataclass
 
 from wallet_guard.host.process import return_memory
-from wallet_guard.ipc import questions as ipc
-from wallet_guard.ipc.questions import Done, Facts, Failure, Refusal, Seal, SetWeights, State, Task
+from wallet_guard.ipc import chain as ipc
+from wallet_guard.ipc.answers import Done, Refusal
+from wallet_guard.ipc.chain import Facts, Seal, Task
+from wallet_guard.ipc.intents import Failure, State
+from wallet_guard.ipc.wishes import SetWeights
 from wallet_guard.signer.calls import PlainCall, call_of, read_wish
 from wallet_guard.signer.compose import Call, Runtime, RuntimeUnusableError, TimelockError, reveal_ms
 from wallet_guard.signer.desk import GENESIS_META, MAX_RUNTIMES, Desk

@@ -4,7 +4,7 @@ Two askers: a node, with its token, for everything its application says; and the
 greetings only, an hour at most, for the hotkeys that the configuration names.
 """
 
-from wallet_guard.ipc.questions import Refusal
+from wallet_guard.ipc.answers import Refusal
 from wallet_guard.ipc.signatures import SESSION, IssueHubSession, IssueSession, SessionView
 from wallet_guard.signed.certificate import (
     MAX_LIFETIME_MS,

@@ -2,7 +2,9 @@
 
 import json
 
-from wallet_guard.ipc.questions import Action, SetWeights, State, Task, Work
+from wallet_guard.ipc.chain import Action, Task, Work
+from wallet_guard.ipc.intents import State
+from wallet_guard.ipc.wishes import SetWeights
 from wallet_guard.signer.calls import read_wish, stands_of
 from wallet_guard.signer.compose import RuntimeUnusableError, reveal_ms
 from wallet_guard.signer.desk import Desk

@@ -7,7 +7,7 @@ begins with. Off by default: no client may ask before the operator says so.
 
 from hashlib import sha256
 
-from wallet_guard.ipc.questions import Refusal
+from wallet_guard.ipc.answers import Refusal
 from wallet_guard.ipc.signatures import MAX_TEXT_CHARACTERS, TEXT, SignText, TextView
 from wallet_guard.signer.desk import Desk
 from wallet_guard.signer.grants import Asked, deny, grant, hour_of
