@@ -26,9 +26,11 @@ ROOMS: dict[str, set[str]] = {
     "host": set(),
     "ipc": {"signed"},
     "net": {"wire"},
+    # What a body asks for: read by the gateway, and by the signer where the client signed it.
+    "orders": {"ipc"},
     # Processes: never each other.
-    "signer": {"signed", "ipc", "host"},
-    "gateway": {"signed", "wire", "net", "ipc", "host"},
+    "signer": {"signed", "ipc", "host", "orders"},
+    "gateway": {"signed", "wire", "net", "ipc", "host", "orders"},
     "chain": {"ipc", "host"},
     "hub": {"signed", "wire", "net", "ipc", "host", "realtime"},
     # What runs at a node.
@@ -67,7 +69,10 @@ IMPORTERS: dict[str, set[str]] = {
     "websockets": {"chain.sdk"},
     # SQL is the journal's (and is read where the audit chain is verified without the service); the C library and the
     # loader are asked in one place.
-    "sqlite3": {"signer.journal", "cli.audit", "cli.backup"},
+    "sqlite3": {
+        *("signer.journal.auditchain", "signer.journal.reading", "signer.journal.storage", "signer.journal.writer"),
+        *("cli.audit", "cli.backup"),
+    },
     "ctypes": {"host.process"},
     "importlib": {"host.process"},
     "pickle": set(),
@@ -237,7 +242,7 @@ def test_long_modules_are_named() -> None:
     for module, lines in sorted(long.items()):
         if lines > LINES_TO_LOOK_AGAIN:
             print(f"{module}: {lines} lines; look again")
-    assert "signer.journal" in long
+    assert "signer.seal" in long
 
 
 # For every rule, an error planted and found --------------------------------------------------------------------------
@@ -275,7 +280,7 @@ PLANTED = [
     (wrong_importers, "chain.facts", "import bittensor as bt"),
     (wrong_importers, "signer.keys", "from bittensor.wallet import Wallet"),
     (wrong_importers, "gateway.routes", "import bittensor_core"),
-    (wrong_importers, "signer.journal", "def f():\n    from bittensor_core import Keypair"),
+    (wrong_importers, "signer.journal.reading", "def f():\n    from bittensor_core import Keypair"),
     (wrong_importers, "signer.seal", "from nacl.signing import SigningKey"),
     (wrong_importers, "signer.seal", "import sqlite3"),
     (wrong_importers, "signer.seal", "import ctypes"),

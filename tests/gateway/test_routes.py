@@ -9,11 +9,11 @@ import time
 
 import pytest
 
-from wallet_guard.gateway.body import MAX_BODY_BYTES
 from wallet_guard.ipc.answers import Refusal
 from wallet_guard.ipc.clients import ClientView, InfoView, KeyView
 from wallet_guard.ipc.intents import Accept, Failure, State
-from wallet_guard.ipc.wishes import SetWeights
+from wallet_guard.ipc.wishes import ServeAxon, SetWeights
+from wallet_guard.orders.weights import MAX_BODY_BYTES
 
 TOKEN = "a-token-of-43-characters-like-the-signer-ma"
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
@@ -369,3 +369,34 @@ def test_the_log_has_one_line_per_request_and_no_secret(gateway, at_once):
     assert re.search(r"POST /wallet/set_weights 200 \d+ ms client=validator-node intent=intent-1 submitted$", first)
     assert re.search(r"POST /wallet/set_weights 422 \d+ ms invalid_request$", second)
     assert TOKEN not in gateway.log
+
+
+def wish_body(data):
+    return json.dumps({"wallet_name": "miner", "transaction_data": {"netuid": 2} | data}).encode()
+
+
+def test_a_wish_goes_to_the_signer_as_it_was_meant(gateway, signer, new_view):
+    signer.script["accept"] = signer.script["show"] = lambda _: new_view("submitted", kind="serve_axon")
+    data, wish = {"ip": "203.0.113.7", "port": 8091}, ServeAxon("miner", "default", 2, "203.0.113.7", 8091, 4, 1)
+    headers = {
+        "Authorization": "Bearer a-token-of-43-characters-like-the-signer-ma",
+        "Content-Type": "application/json",
+        "Idempotency-Key": "axon-1",
+    }
+    status, _, content = gateway.ask("POST", "/wallet/serve_axon", wish_body(data), headers=headers)
+    assert (status, content["kind"], content["message"]) == (
+        200,
+        "serve_axon",
+        "serve_axon for netuid 2 handed to the chain",
+    )
+    asked = signer.next_asked("accept")
+    while asked.idempotency_key != "axon-1":
+        asked = signer.next_asked("accept")
+    assert (asked.request, asked.queue) == (wish, False)
+
+
+def test_a_refusal_says_that_nothing_was_submitted(gateway, signer):
+    signer.script["accept"] = lambda _: Refusal("call_not_allowed", "expected set_weights, found serve_axon")
+    headers = {"Authorization": "Bearer some-token", "Content-Type": "application/json"}
+    status, _, content = gateway.ask("POST", "/wallet/reset_axon", wish_body({}), headers=headers)
+    assert (status, content["error"]["code"], content["submitted"]) == (403, "call_not_allowed", "no")

@@ -5,13 +5,13 @@ import json
 
 import pytest
 
-from wallet_guard.gateway.body import Order
 from wallet_guard.gateway.submission import ACCEPT_ATTEMPTS, GOAL_SECONDS, Envelope, Submissions
 from wallet_guard.gateway.waits import Waits
 from wallet_guard.ipc.answers import Refusal
 from wallet_guard.ipc.asker import RefusedError, Unavailable
 from wallet_guard.ipc.intents import Accept, Failure, Show, State
 from wallet_guard.ipc.wishes import SetWeights
+from wallet_guard.orders.weights import Order
 
 REQUEST = SetWeights("validator", "default", 2, 0, (1,), None, (1.0,), 0)
 

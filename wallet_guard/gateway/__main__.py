@@ -15,7 +15,6 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from wallet_guard.gateway.body import MAX_BODY_BYTES
 from wallet_guard.gateway.listeners import open_listeners, shown_address, tls_context
 from wallet_guard.gateway.routes import KNOWN_DEFAULT_TOKENS, Desk, respond_unrouted
 from wallet_guard.gateway.submission import ACCEPT_SECONDS, GOAL_SECONDS, Submissions
@@ -30,6 +29,7 @@ from wallet_guard.ipc.intents import IntentView
 from wallet_guard.ipc.records import RecordError, from_json
 from wallet_guard.net.limits import ServerLimits
 from wallet_guard.net.server import Server
+from wallet_guard.orders.weights import MAX_BODY_BYTES
 from wallet_guard.wire.http1.head import Limits as HttpLimits
 
 # Run as a program, __name__ is "__main__", which is not ours to the log.

@@ -26,11 +26,8 @@ from urllib.parse import parse_qsl
 from wallet_guard import __version__
 from wallet_guard.gateway import answers
 from wallet_guard.gateway.answers import Answer
-from wallet_guard.gateway.body import parse_order
-from wallet_guard.gateway.fields import BodyError, shortened
 from wallet_guard.gateway.signing import SIGNINGS, Signing
 from wallet_guard.gateway.submission import Envelope, Submissions
-from wallet_guard.gateway.wishes import KINDS, parse_wish
 from wallet_guard.ipc.answers import Refusal
 from wallet_guard.ipc.asker import Asker, RefusedError, Unavailable
 from wallet_guard.ipc.clients import Info, InfoView
@@ -38,6 +35,9 @@ from wallet_guard.ipc.health import Health, HealthView
 from wallet_guard.ipc.intents import MAX_IDEMPOTENCY_KEY_CHARACTERS, IntentView, Show
 from wallet_guard.net.exchange import Request, Response
 from wallet_guard.net.routes import Route, Routes
+from wallet_guard.orders.fields import BodyError, shortened
+from wallet_guard.orders.weights import parse_order
+from wallet_guard.orders.wishes import KINDS, parse_wish
 from wallet_guard.wire.http1.fields import Fields
 
 log = logging.getLogger(__name__)

@@ -15,11 +15,11 @@ from typing import Any, TypeVar
 
 from wallet_guard.gateway import answers
 from wallet_guard.gateway.answers import Answer
-from wallet_guard.gateway.body import Order
 from wallet_guard.gateway.waits import TooManyWaits, Waits, ended, reached
 from wallet_guard.ipc.answers import Refusal
 from wallet_guard.ipc.asker import Asker, RefusedError, Unavailable
 from wallet_guard.ipc.intents import Accept, IntentView, Show, State
+from wallet_guard.orders.weights import Order
 
 T = TypeVar("T")
 

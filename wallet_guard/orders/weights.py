@@ -22,7 +22,9 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from wallet_guard.gateway.fields import (
+from wallet_guard.ipc.intents import State
+from wallet_guard.ipc.wishes import MAX_TARGETS, SetWeights, Wish
+from wallet_guard.orders.fields import (
     BodyError,
     Fields,
     kind_of,
@@ -32,8 +34,6 @@ from wallet_guard.gateway.fields import (
     read_number,
     shortened,
 )
-from wallet_guard.ipc.intents import State
-from wallet_guard.ipc.wishes import MAX_TARGETS, SetWeights, Wish
 
 MAX_BODY_BYTES = 1 << 20
 """1 MiB: 4,096 weights by hotkey are 0.3 MB, written generously."""

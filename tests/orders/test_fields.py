@@ -2,7 +2,7 @@
 
 import pytest
 
-from wallet_guard.gateway.fields import BodyError, Fields, kind_of, parse_json, read_integer, read_name, read_number
+from wallet_guard.orders.fields import BodyError, Fields, kind_of, parse_json, read_integer, read_name, read_number
 
 
 def fields(**values):

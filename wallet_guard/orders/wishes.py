@@ -16,8 +16,6 @@ The same shape, with the call's own fields in ``transaction_data``::
 
 from collections.abc import Callable
 
-from wallet_guard.gateway.body import MAX_U8, MAX_U16, Order, read_goal, read_timeout
-from wallet_guard.gateway.fields import BodyError, Fields, parse_json, read_name
 from wallet_guard.ipc.wishes import (
     MAX_CERTIFICATE_BYTES,
     MAX_COMMITMENT_BYTES,
@@ -28,6 +26,8 @@ from wallet_guard.ipc.wishes import (
     SetCommitment,
     Wish,
 )
+from wallet_guard.orders.fields import BodyError, Fields, parse_json, read_name
+from wallet_guard.orders.weights import MAX_U8, MAX_U16, Order, read_goal, read_timeout
 
 MAX_U32 = 2**32 - 1
 

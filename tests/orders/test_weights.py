@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from wallet_guard.gateway.body import BodyError, Order, parse_order, shortened
 from wallet_guard.ipc.intents import State
 from wallet_guard.ipc.wishes import SetWeights
+from wallet_guard.orders.weights import BodyError, Order, parse_order, shortened
 
 SEED = b"""{
     "wallet_name": "validator",

@@ -1,15 +1,14 @@
-"""The bodies of the calls beside weights, and their way through the process."""
+"""The bodies of the calls beside weights."""
 
 import json
 
 import pytest
 
-from wallet_guard.gateway.body import Order
-from wallet_guard.gateway.fields import BodyError
-from wallet_guard.gateway.wishes import KINDS, parse_wish
-from wallet_guard.ipc.answers import Refusal
 from wallet_guard.ipc.intents import State
 from wallet_guard.ipc.wishes import WISHES, ResetAxon, ServeAxon, ServeAxonTls, ServePrometheus, SetCommitment
+from wallet_guard.orders.fields import BodyError
+from wallet_guard.orders.weights import Order
+from wallet_guard.orders.wishes import KINDS, parse_wish
 
 WHO = ("miner", "default", 2)
 GOOD = {
@@ -68,30 +67,3 @@ def test_reads_how_far_to_wait():
 def test_refuses_other_shapes(kind, data, why):
     with pytest.raises(BodyError, match=why):
         parse_wish(kind, body_of(data))
-
-
-def test_a_wish_goes_to_the_signer_as_it_was_meant(gateway, signer, new_view):
-    signer.script["accept"] = signer.script["show"] = lambda _: new_view("submitted", kind="serve_axon")
-    data, wish = GOOD["serve_axon"]
-    headers = {
-        "Authorization": "Bearer a-token-of-43-characters-like-the-signer-ma",
-        "Content-Type": "application/json",
-        "Idempotency-Key": "axon-1",
-    }
-    status, _, content = gateway.ask("POST", "/wallet/serve_axon", body_of(data), headers=headers)
-    assert (status, content["kind"], content["message"]) == (
-        200,
-        "serve_axon",
-        "serve_axon for netuid 2 handed to the chain",
-    )
-    asked = signer.next_asked("accept")
-    while asked.idempotency_key != "axon-1":
-        asked = signer.next_asked("accept")
-    assert (asked.request, asked.queue) == (wish, False)
-
-
-def test_a_refusal_says_that_nothing_was_submitted(gateway, signer):
-    signer.script["accept"] = lambda _: Refusal("call_not_allowed", "expected set_weights, found serve_axon")
-    headers = {"Authorization": "Bearer some-token", "Content-Type": "application/json"}
-    status, _, content = gateway.ask("POST", "/wallet/reset_axon", body_of({}), headers=headers)
-    assert (status, content["error"]["code"], content["submitted"]) == (403, "call_not_allowed", "no")
