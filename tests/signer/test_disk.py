@@ -10,7 +10,8 @@ from wallet_guard.signer import disk
 from wallet_guard.signer.desk import MAX_DENIALS_A_MINUTE
 from wallet_guard.signer.disk import RESERVE_BYTES, RESERVE_FILE
 from wallet_guard.signer.follow import MAX_STEPS
-from wallet_guard.signer.journal import JOURNAL_FILE, MAX_LOG_BYTES, Journal, JournalError
+from wallet_guard.signer.journal import JOURNAL_FILE, Journal, JournalError
+from wallet_guard.signer.journal.storage import MAX_LOG_BYTES
 
 
 @pytest.fixture
@@ -112,7 +113,7 @@ def test_damage_to_the_newest_records_is_found_at_the_start(journal, tmp_path):
 
 
 def test_only_the_newest_are_verified_at_the_start(journal, tmp_path, monkeypatch):
-    monkeypatch.setattr("wallet_guard.signer.journal.MAX_CHECKED_RECORDS", 5)
+    monkeypatch.setattr("wallet_guard.signer.journal.auditchain.MAX_CHECKED_RECORDS", 5)
     write(journal, 10)
     journal.close()
     with sqlite3.connect(tmp_path / "state" / JOURNAL_FILE) as raw:

@@ -1,0 +1,184 @@
+"""What is asked of the journal; nothing here writes."""
+
+import json
+import sqlite3
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from wallet_guard.ipc.clients import ClientView
+from wallet_guard.signed.audit import Record
+from wallet_guard.signer.journal.intent import SELECT, Intent, from_row
+
+_OPEN = "state NOT IN ('effective', 'failed', 'expired')"
+
+
+class SignedExtrinsic(NamedTuple):
+    """A node's own extrinsic that was signed; its nonce is taken until ``dead_ms``."""
+
+    payload_sha256: bytes
+    signature: bytes
+    dead_ms: int
+
+
+class Reading:
+    """Questions to an open journal."""
+
+    def __init__(self, db: sqlite3.Connection) -> None:
+        self._db = db
+        self._clients: list[tuple[bytes, ClientView]] | None = None
+
+    def intent(self, intent_id: str) -> Intent | None:
+        """The intent of that id, None if there is none."""
+        return self._one("WHERE id = ?", intent_id)
+
+    def intent_by_key(self, client: str, idempotency_key: str) -> Intent | None:
+        """The intent that this client asked for under this key, None if there is none."""
+        return self._one("WHERE client = ? AND idempotency_key = ?", client, idempotency_key)
+
+    def open_intents(self) -> list[Intent]:
+        """Everything unfinished, oldest first."""
+        return self._many(f"WHERE {_OPEN} ORDER BY accepted_ms, id")
+
+    def newest_intents(self, count: int) -> list[Intent]:
+        """The newest, newest first."""
+        return self._many("ORDER BY accepted_ms DESC, id LIMIT ?", count)
+
+    def count_accepted(self, client: str, since_ms: int) -> int:
+        """How many intents of this client were accepted since then."""
+        return self._number("SELECT count(*) FROM intents WHERE client = ? AND accepted_ms >= ?", client, since_ms)
+
+    def count_open(self, client: str | None = None) -> int:
+        """How many intents are unfinished, of one client or of all."""
+        if client is None:
+            return self._number(f"SELECT count(*) FROM intents WHERE {_OPEN}")  # noqa: S608
+        return self._number(f"SELECT count(*) FROM intents WHERE client = ? AND {_OPEN}", client)  # noqa: S608
+
+    def nonces_in_flight(self, ss58_address: str, but: str) -> set[int]:
+        """Nonces of this hotkey under a signature that may still be taken, those of the intent ``but`` aside."""
+        rows = self._db.execute(
+            "SELECT nonce FROM intents WHERE ss58_address = ? AND id != ? AND nonce IS NOT NULL "
+            "AND (state IN ('signed', 'submitted', 'in_block') OR (state = 'accepted' AND keep_nonce))",
+            (ss58_address, but),
+        )
+        return {nonce for (nonce,) in rows}
+
+    def nonces_given_away(self, ss58_address: str, now_ms: int) -> set[int]:
+        """Nonces of this hotkey under signatures of nodes' own extrinsics that may still be taken."""
+        query = "SELECT nonce FROM extrinsics WHERE ss58_address = ? AND dead_ms > ?"
+        return {nonce for (nonce,) in self._db.execute(query, (ss58_address, now_ms))}
+
+    def extrinsic(self, ss58_address: str, nonce: int) -> SignedExtrinsic | None:
+        """What was last signed for a node's own extrinsic of this nonce, None if nothing was."""
+        row = self._db.execute(
+            "SELECT payload_sha256, signature, dead_ms FROM extrinsics WHERE ss58_address = ? AND nonce = ?",
+            (ss58_address, nonce),
+        ).fetchone()
+        return SignedExtrinsic(*row) if row else None
+
+    def last_request_nonce(self, ss58_address: str, least_ns: int, most_ns: int) -> int | None:
+        """The highest nonce of a signed request in that range (ends included), None if there is none."""
+        query = "SELECT max(nonce_ns) FROM nonces WHERE ss58_address = ? AND nonce_ns BETWEEN ? AND ?"
+        (found,) = self._db.execute(query, (ss58_address, least_ns, most_ns)).fetchone()
+        return None if found is None else int(found)
+
+    def count_signed(self, client: str, call: str, hour: int) -> int:
+        """How many signatures this client got for this call in that hour of the clock (intents are counted apart)."""
+        query = "SELECT coalesce(sum(count), 0) FROM tallies WHERE client = ? AND call = ? AND hour = ?"
+        return self._number(query, client, call, hour)
+
+    def lowest_nonce(self, ss58_address: str) -> int:
+        """One above the highest nonce of this hotkey that we know to be final; 0 if none."""
+        return self._number(
+            "SELECT coalesce(max(nonce) + 1, 0) FROM intents WHERE ss58_address = ? AND block_hash IS NOT NULL "
+            "AND state IN ('finalized', 'effective', 'failed')",
+            ss58_address,
+        )
+
+    def lowest_nonce_block(self, ss58_address: str) -> int:
+        """The block in which the chain process saw the nonce below ``lowest_nonce``; 0 if none."""
+        return self._number(
+            "SELECT coalesce(max(block_number), 0) FROM intents WHERE ss58_address = ? AND nonce = ? "
+            "AND state IN ('finalized', 'effective', 'failed')",
+            ss58_address,
+            self.lowest_nonce(ss58_address) - 1,
+        )
+
+    def last_signed(self, ss58_address: str, netuid: int, mechid: int) -> Intent | None:
+        """The newest weights of this slot whose signature was or may be taken; None if there are none."""
+        return self._one(
+            "WHERE ss58_address = ? AND netuid = ? AND mechid = ? AND kind = 'set_weights' AND signed_ms IS NOT NULL "
+            "AND state NOT IN ('accepted', 'failed', 'expired') ORDER BY signed_ms DESC LIMIT 1",
+            ss58_address,
+            netuid,
+            mechid,
+        )
+
+    def later_weights(self, intent: Intent) -> list[tuple[tuple[int, int], ...]]:
+        """What was signed for the same slot under a higher nonce: it may rightly stand in this one's place."""
+        later = self._many(
+            "WHERE ss58_address = ? AND netuid = ? AND mechid = ? AND kind = 'set_weights' AND nonce > ?",
+            *(intent.ss58_address, intent.netuid, intent.mechid, intent.nonce),
+        )
+        return [each.weights for each in later if each.weights is not None]
+
+    def later_wishes(self, intent: Intent) -> list[str]:
+        """The requests of calls beside weights that were signed for the same subnet under a higher nonce."""
+        later = self._many(
+            "WHERE ss58_address = ? AND netuid = ? AND kind != 'set_weights' AND nonce > ?",
+            *(intent.ss58_address, intent.netuid, intent.nonce),
+        )
+        return [each.request for each in later]
+
+    def clients(self) -> list[tuple[bytes, ClientView]]:
+        """Every client with the SHA-256 of its token, revoked ones too."""
+        # Asked for with every question that carries a token, changed by the operator alone: kept until a write.
+        if self._clients is None:
+            rows = self._db.execute(
+                "SELECT token_sha256, name, wallet, hotkey, calls, netuids, per_hour, created_ms, revoked_ms "
+                "FROM clients ORDER BY created_ms, name"
+            )
+            self._clients = [(token, _client(*columns)) for token, *columns in rows]
+        return self._clients
+
+    def meta(self, key: str) -> str | None:
+        """A single remembered value, None if it was never set."""
+        row = self._db.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
+        return str(row[0]) if row else None
+
+    def commit_reveal(self, genesis: str, netuid: int) -> bool | None:
+        """Whether this subnet had commit-reveal on when it was last signed for; None if never."""
+        row = self._db.execute(
+            "SELECT commit_reveal FROM subnets WHERE genesis = ? AND netuid = ?", (genesis, netuid)
+        ).fetchone()
+        return bool(row[0]) if row else None
+
+    def records(self, after: int = 0) -> Iterator[Record]:
+        """The audit chain, from the first record after number ``after`` on."""
+        rows = self._db.execute(
+            "SELECT seq, at_ms, kind, client, body, hash FROM audit WHERE seq > ? ORDER BY seq", (after,)
+        )
+        return (Record(*row) for row in rows)
+
+    def _one(self, where: str, *values: Any) -> Intent | None:
+        found = self._many(where, *values)
+        return found[0] if found else None
+
+    def _many(self, where: str, *values: Any) -> list[Intent]:
+        return [from_row(row) for row in self._db.execute(f"{SELECT} {where}", values)]
+
+    def _number(self, query: str, *values: Any) -> int:
+        return int(self._db.execute(query, values).fetchone()[0])
+
+
+def _client(name: str, wallet: str, hotkey: str, calls: str, netuids: str | None, *numbers: Any) -> ClientView:
+    per_hour, created_ms, revoked_ms = numbers
+    return ClientView(
+        name=name,
+        wallet=wallet,
+        hotkey=hotkey,
+        calls=tuple(json.loads(calls)),
+        netuids=None if netuids is None else tuple(json.loads(netuids)),
+        per_hour=per_hour,
+        created_ms=created_ms,
+        revoked_ms=revoked_ms,
+    )

@@ -1,0 +1,169 @@
+"""The journal's file: opened, checked, written in durable steps, closed."""
+
+import fcntl
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from wallet_guard.host.config import ConfigurationError
+from wallet_guard.host.private import ensure_private_folder
+from wallet_guard.signed.audit import BrokenChainError, Point
+from wallet_guard.signer.disk import Disk
+from wallet_guard.signer.journal.auditchain import AuditChain, check_newest_records
+from wallet_guard.signer.journal.reading import Reading
+from wallet_guard.signer.journal.schema import SCHEMA, SCHEMA_VERSION
+from wallet_guard.signer.journal.writer import Writer
+
+JOURNAL_FILE = "journal.sqlite3"
+
+MAX_LOG_BYTES = 4 * 1024 * 1024
+"""4 MiB: SQLite's own default, a thousand pages. Then the log is copied into the file, and begins anew."""
+
+
+class JournalError(Exception):
+    """The journal cannot be written. Nothing may be signed until a restart has checked it."""
+
+
+class Journal(Reading):
+    """The open file. One process, one connection; every write goes through ``transaction``.
+
+    Raises (on opening):
+        ConfigurationError: the folder or file is not private, is in use, is damaged, or is of a later version.
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        ensure_private_folder(folder)
+        self.path = Path(folder) / JOURNAL_FILE
+        self._lock = _lock_folder(Path(folder))
+        self.error = ""
+        """Why nothing can be written any more; "" while all is well."""
+        try:
+            super().__init__(sqlite3.connect(self.path, isolation_level=None, timeout=2.0))
+            try:
+                self._open()
+                self._chain = AuditChain(self._db)
+            except BaseException:
+                self.close()
+                raise
+        except sqlite3.Error as error:
+            raise ConfigurationError(f"{self.path}: expected a sound journal: {error}") from error
+        self.path.chmod(0o600)
+        self.disk = Disk(self.path)
+        self.disk.hold()
+
+    def _open(self) -> None:
+        for pragma in (
+            "journal_mode = WAL",
+            "synchronous = FULL",
+            "foreign_keys = ON",
+            # 256 KiB of cache: a transaction touches about ten pages of 4 KiB, and the signer is meant to stay small.
+            "cache_size = -256",
+            "wal_autocheckpoint = 0",
+        ):
+            self._db.execute(f"PRAGMA {pragma}")
+        (version,) = self._db.execute("PRAGMA user_version").fetchone()
+        if version == 0:
+            self._db.executescript(f"BEGIN IMMEDIATE; {SCHEMA} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
+        elif version != SCHEMA_VERSION:
+            raise ConfigurationError(f"{self.path}: expected journal version {SCHEMA_VERSION}, found {version}")
+        else:
+            (sound,) = self._db.execute("PRAGMA quick_check(1)").fetchone()
+            if sound != "ok":
+                raise ConfigurationError(f"{self.path}: expected a sound journal, found: {sound}")
+            try:
+                check_newest_records(self._db)
+            except BrokenChainError as error:
+                why = f"the audit chain is broken: {error}; restore a backup"
+                raise ConfigurationError(f"{self.path}: {why}") from error
+        # What a crash left in the log is written and synced once more, before anything is decided on it: after a failed
+        # sync the system may show what it could not write.
+        self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+    def close(self) -> None:
+        """Closes the file; what was committed stays."""
+        self._db.close()
+        os.close(self._lock)
+
+    @contextmanager
+    def transaction(self) -> Iterator[Writer]:
+        """One durable step: all of what the writer was told, or nothing.
+
+        Raises:
+            JournalError: it could not be written; from then on every transaction raises (unless the disk is full).
+        """
+        self._check_place()
+        head = self._chain.head
+        writer = Writer(self._db, self._chain)
+        try:
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield writer
+            except sqlite3.Error:
+                raise  # SQLite may have rolled back by itself
+            except BaseException:
+                self._db.execute("ROLLBACK")
+                self._chain.head = head
+                raise
+            self._db.execute("COMMIT")
+            self._check_place()
+        except sqlite3.Error as error:
+            self._chain.head = head
+            # A commit that failed may leave its transaction open, and then this connection would read, and the signer
+            # give out, what is on no disk.
+            with suppress(sqlite3.Error):
+                self._db.execute("ROLLBACK")
+            why = f"the journal cannot be written: {error}"
+            if _is_full(error):
+                self.disk.release()
+            else:
+                self.error = why
+            raise JournalError(why) from error
+        finally:
+            if writer.changed_clients:
+                self._clients = None
+        if self.disk.log_bytes() > MAX_LOG_BYTES:
+            self._empty_log()
+
+    def _check_place(self) -> None:
+        if not self.error:
+            self.error = self.disk.why_moved()
+            if self.error:
+                # Where only the log was removed, what it holds can still be saved into the file.
+                with suppress(sqlite3.Error):
+                    self._db.execute("PRAGMA wal_checkpoint(PASSIVE)")
+        if self.error:
+            raise JournalError(self.error)
+
+    def _empty_log(self) -> None:
+        """Copies the log into the file. The transaction before it is safe whatever comes of this; the next is not."""
+        try:
+            self._db.execute("PRAGMA wal_checkpoint(PASSIVE)")
+        except sqlite3.Error as error:
+            if _is_full(error):
+                self.disk.release()
+            else:
+                self.error = f"the journal cannot be written: {error}"
+
+    @property
+    def audit_head(self) -> Point:
+        """Number and hash of the newest audit record."""
+        return self._chain.head
+
+
+def _is_full(error: sqlite3.Error) -> bool:
+    # Errors that SQLite itself did not raise have no code.
+    return getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL
+
+
+def _lock_folder(folder: Path) -> int:
+    # A second signer on the same journal would be a second clock and a second nonce lane. SQLite's own exclusive mode
+    # would also keep out readers such as `audit verify`.
+    lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        os.close(lock)
+        raise ConfigurationError(f"{folder}: expected no other signer on this journal, found one running") from error
+    return lock
