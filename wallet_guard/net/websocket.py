@@ -14,7 +14,7 @@ from typing import Protocol
 
 from wallet_guard.net.deadlines import Outflow
 from wallet_guard.net.exchange import Peer, Request
-from wallet_guard.net.limits import WebSocketLimits
+from wallet_guard.net.limits import MessageLimits, WebSocketLimits
 from wallet_guard.wire.errors import WebSocketError
 from wallet_guard.wire.websocket import closing
 from wallet_guard.wire.websocket.frames import encode_frame
@@ -169,6 +169,10 @@ class WebSocket(asyncio.BufferedProtocol):
             if not self._corked:
                 self._flush()
 
+    def allow(self, messages: MessageLimits) -> None:
+        """Takes messages by these limits from now on: larger ones, from a peer that has shown who it is."""
+        self._machine.allow(messages)
+
     def abort(self) -> None:
         """Ends the connection at once, without a close frame."""
         if self._transport is not None:
@@ -296,8 +300,8 @@ class WebSocket(asyncio.BufferedProtocol):
 
     def _flush(self) -> bool:
         transport, outgoing = self._transport, self._machine.outgoing
-        if transport is None:
-            outgoing.clear()
+        if transport is None or transport.is_closing():
+            outgoing.clear()  # nobody takes it, and asyncio would only complain
             return False
         if outgoing:
             if len(outgoing) == 2 and len(outgoing[1]) >= _UNJOINED_BYTES:

@@ -16,14 +16,14 @@ import asyncio
 import logging
 from collections import deque
 from time import monotonic
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from wallet_guard.net import Endpoint, WebSocket
 from wallet_guard.realtime import ends
 from wallet_guard.realtime.ends import End
 from wallet_guard.realtime.party import Party, Peer, error_data
 from wallet_guard.realtime.verification import Question
-from wallet_guard.signed.certificate import CertificateError, Purpose
+from wallet_guard.signed.certificate import Certificate, CertificateError, Purpose
 from wallet_guard.signed.frames import Frame, FrameError, Message, encode_message
 from wallet_guard.signed.reception import Voice
 
@@ -39,7 +39,44 @@ _FRAMES_A_TURN: Final = 16  # about 1 ms of signing, then others have their turn
 _HIGH_BYTES: Final = 64 * 1024  # unread by the peer; above it messages wait where priorities still count
 _MAX_FAULTS: Final = 64  # refused frames by which the good ones may be outnumbered
 _MAX_HOLD_SECONDS: Final = 10.0  # without reading, after which the rate is looked at again
-_CERTIFICATE_SECONDS: Final = 10.0  # between two that a peer presents
+_CERTIFICATES: Final = 4  # that a peer may present at once: a relay and the application behind it, each after a restart
+_CERTIFICATE_SECONDS: Final = 10.0  # after which it may present one more
+
+
+class Wire(Protocol):
+    """What a link needs of a `WebSocket`; behind a hub another thing has it."""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether messages can be sent."""
+
+    @property
+    def queued_bytes(self) -> int:
+        """Bytes that the peer has not taken from us yet."""
+
+    def send_text(self, text: str) -> bool:
+        """Sends a text message."""
+
+    def send_encoded(self, frame: bytes) -> bool:
+        """Sends what was encoded once for many."""
+
+    def ping(self, payload: bytes = b"") -> bool:
+        """Asks for a sign of life."""
+
+    def close(self, code: int = 1000, reason: str = "") -> None:
+        """Begins to close."""
+
+    def abort(self) -> None:
+        """Ends it at once."""
+
+    def pause_reading(self) -> None:
+        """Takes no further messages for now."""
+
+    def resume_reading(self) -> None:
+        """Takes messages again."""
+
+    async def drain(self) -> None:
+        """Waits until the peer has taken most of what is queued."""
 
 
 class Link(Endpoint):
@@ -70,11 +107,12 @@ class Link(Endpoint):
     )  # fmt: skip
 
     hears_broadcasts = False
+    vouched = False  # a hub stands between, which looks after the peer's life and keys
 
     def __init__(self, party: Party, peer: Peer) -> None:
         self.party = party
         self.peer = peer
-        self.websocket: WebSocket | None = None
+        self.websocket: Wire | None = None
         self.ready = False
         self.ended = False
         self.began = self.heard = self.spoke = monotonic()
@@ -89,8 +127,8 @@ class Link(Endpoint):
         self._held = False
         self._tokens = party.limits.burst
         self._tokens_at = self.began
-        self._certificate_at = 0.0
-        self._certificates = 0
+        self._certificate_at = self.began
+        self._certificates = float(_CERTIFICATES)
 
     # --- what the two ends do differently
 
@@ -116,7 +154,7 @@ class Link(Endpoint):
         """Keeps it."""
         self.websocket = websocket
 
-    def on_message(self, websocket: WebSocket, data: str | bytes) -> None:  # noqa: ARG002 - Endpoint's
+    def on_message(self, websocket: WebSocket | None, data: str | bytes) -> None:  # noqa: ARG002 - Endpoint's
         """A frame, or a certificate."""
         if self.ended:
             return
@@ -136,7 +174,7 @@ class Link(Endpoint):
         """A sign of life."""
         self.heard = monotonic()
 
-    def on_close(self, websocket: WebSocket, code: int, reason: str) -> None:  # noqa: ARG002 - Endpoint's
+    def on_close(self, websocket: WebSocket | None, code: int, reason: str) -> None:  # noqa: ARG002 - Endpoint's
         """The end, by whoever."""
         if self._waiter is not None:
             self._waiter.cancel()
@@ -215,19 +253,24 @@ class Link(Endpoint):
 
     def _hear_certificate(self, text: str) -> None:
         now = monotonic()
-        self._certificates += 1
-        too_fast = now - self._certificate_at < _CERTIFICATE_SECONDS if self.ready else self._certificates > 1
-        if too_fast:
+        refilled = (now - self._certificate_at) / _CERTIFICATE_SECONDS
+        self._certificates = min(float(_CERTIFICATES), self._certificates + refilled)
+        self._certificate_at = now
+        if self._certificates < (1.0 if self.ready else _CERTIFICATES):
             self.end(ends.CERTIFICATE, "certificates come too fast")
             return
+        self._certificates -= 1.0
         try:
-            self.party.add_certificate(text, self.peer)
+            found = self.party.add_certificate(text, self.peer)
         except CertificateError as error:
             self.party.metrics.verdicts[f"certificate {error.code}"] += 1
             self.end(ends.CERTIFICATE, str(error))
             return
         if self.ready:
-            self._certificate_at = now
+            self.certified(found)
+
+    def certified(self, certificate: Certificate) -> None:
+        """The peer has presented another certificate on this connection."""
 
     def _charge(self, messages: int) -> None:
         """Counts messages against the peer's rate, and reads no further where it is over or its handlers are behind."""
@@ -294,6 +337,10 @@ class Link(Endpoint):
             self._wait_for_reader(websocket)
             return True
         self.spoke = monotonic()
+        return self.transmit_encoded(websocket, encoded)
+
+    def transmit_encoded(self, websocket: Wire, encoded: bytes) -> bool:
+        """Sends a frame that was encoded for many."""
         return websocket.send_encoded(encoded)
 
     def present(self, certificate: str) -> None:
@@ -353,15 +400,15 @@ class Link(Endpoint):
             lines += outbox.take(limits.max_messages - len(lines), room, monotonic(), limits.resend_seconds)
         return lines
 
-    def _wait_for_reader(self, websocket: WebSocket) -> None:
+    def _wait_for_reader(self, websocket: Wire) -> None:
         if self._waiter is None or self._waiter.done():
             self._waiter = asyncio.get_running_loop().create_task(self._resume(websocket))
 
-    async def _resume(self, websocket: WebSocket) -> None:
+    async def _resume(self, websocket: Wire) -> None:
         await websocket.drain()
         self._waiter = None
         while self._broadcasts and websocket.queued_bytes <= _HIGH_BYTES:
-            websocket.send_encoded(self._broadcasts.pop(next(iter(self._broadcasts))))
+            self.transmit_encoded(websocket, self._broadcasts.pop(next(iter(self._broadcasts))))
         if self._broadcasts:
             self._wait_for_reader(websocket)
         self._flush()

@@ -17,6 +17,7 @@ from wallet_guard.realtime import ends
 from wallet_guard.realtime.ends import End, RealtimeError
 from wallet_guard.realtime.link import Link
 from wallet_guard.realtime.party import Party, Peer
+from wallet_guard.signed.certificate import Certificate, Purpose
 from wallet_guard.signed.frames import Frame, FrameError, Message, encode_message
 from wallet_guard.wire.websocket.frames import FIN, TEXT, encode_frame
 
@@ -162,6 +163,12 @@ class ClientLink(Link):
         """Sends a frame."""
         if self.websocket is not None:
             self.websocket.send_text(frame.decode())
+
+    def certified(self, certificate: Certificate) -> None:
+        """Sends again what was not acknowledged if another key of the application speaks: it may have begun anew."""
+        if certificate.purpose is Purpose.NODE:
+            self.party.reconnected(self.peer)
+            self.flush_soon()
 
     def heartbeat(self) -> None:
         """Says that we live, and measures the way there and back."""

@@ -22,7 +22,7 @@ from wallet_guard.wire.errors import ProtocolError
 
 FRAME_PATH: Final = "/ws/frame"
 CERTIFICATE_FIELD: Final = "Btws-Certificate"
-_CONTENT_TYPE: Final = "text/plain; charset=utf-8"
+CONTENT_TYPE: Final = "text/plain; charset=utf-8"
 _MAX_SAID: Final = 256  # messages that one answer takes along
 
 
@@ -106,7 +106,8 @@ class Office:
         if not self._attempts.may(address, now):
             return refusal(ends.CONNECTIONS)
         try:
-            peer, frame, messages = self._read(request)
+            text, certificate = _decode(request.body), request.headers.get(CERTIFICATE_FIELD)
+            peer, frame, messages = self.read(text, certificate)
         except FrameError as error:
             self._attempts.failed(address, now)
             self._party.metrics.verdicts[error.code] += 1
@@ -119,15 +120,22 @@ class Office:
             self._attempts.failed(address, now)
             self._party.metrics.ends[error.end.code] += 1
             return refusal(error.end)
-        body = await Posted(self._party, peer, frame).handle(messages, self._party.limits.handler_seconds)
-        return Response(200, body, _CONTENT_TYPE, certificate_fields(self._party))
+        return await self.answer(peer, frame, messages)
 
-    def _read(self, request: Request) -> tuple[Peer, Frame, list[Message]]:
-        text = _decode(request.body)
+    async def answer(self, peer: Peer, frame: Frame, messages: Sequence[Message]) -> Response:
+        """The response to a frame that was taken."""
+        body = await Posted(self._party, peer, frame).handle(messages, self._party.limits.handler_seconds)
+        return Response(200, body, CONTENT_TYPE, certificate_fields(self._party))
+
+    def read(self, text: str, certificate: str) -> tuple[Peer, Frame, list[Message]]:
+        """Takes a frame: its sender, and the messages; `certificate` is "" where the hotkey itself has signed.
+
+        Raises:
+            FrameError, CertificateError, RealtimeError: it is refused.
+        """
         claimed = parse_frame(text, self._party.limits.max_frame_bytes)
         if not self._admits(claimed.sender):
             raise RealtimeError(ends.AUTHORISATION)
-        certificate = request.headers.get(CERTIFICATE_FIELD)
         known = self._party.peers.get(claimed.sender)
         # a stranger's words make no lasting entry before their signature is verified
         peer = known if known is not None else Peer(claimed.sender)
@@ -154,7 +162,7 @@ async def post_lines(
                 parse_url(endpoint), tls=tls, limits=HttpLimits(max_body_bytes=MAX_FRAME_BYTES), timeout_seconds=seconds
             )
             try:
-                fields = (("Content-Type", _CONTENT_TYPE), *certificate_fields(party))
+                fields = (("Content-Type", CONTENT_TYPE), *certificate_fields(party))
                 answer = await client.request("POST", FRAME_PATH, headers=fields, body=frame, timeout_seconds=seconds)
             finally:
                 client.close()

@@ -63,14 +63,14 @@ class Renewal:
 def look_after(link: Link, now: float, now_ms: int, heartbeat_interval: float) -> None:
     """Ends a connection that is silent or whose keys have all ended; sends again what was not acknowledged."""
     silence = now - link.heard
-    if link.is_held:
-        pass  # it is we who do not listen
+    if link.is_held or link.vouched:
+        pass  # it is we who do not listen; or it is a hub who looks
     elif silence > heartbeat_interval + link.party.limits.pong_seconds:
         link.end(ends.HEARTBEAT)
         return
     elif silence > heartbeat_interval and not link.asked_at:
         link.ping()
-    if link.peer.voices.end_ms() <= now_ms:
+    if link.peer.voices.end_ms() <= now_ms and not link.vouched:
         link.end(ends.CERTIFICATE, "the last certificate has ended")
         return
     outbox = link.peer.outbox

@@ -201,6 +201,8 @@ def check_messages(messages: list[Message], voice: Voice) -> None:
     for message in messages:
         if is_hub and message.type not in HUB_TYPES:
             raise FrameError("message", f"a hub may not say {message.type!r}")
+        if is_hub and message.type == "ack" and message.data.get("ids"):
+            raise FrameError("message", "a hub may not acknowledge what is meant for the application")
         if message.ack:
             try:
                 parse_id(message.id)

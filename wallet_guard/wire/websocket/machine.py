@@ -177,6 +177,10 @@ class Machine:
             self.state = CLOSING
         return sent
 
+    def allow(self, limits: Limits) -> None:
+        """Receives by these limits from now on."""
+        self._limits = limits
+
     def renew_budget(self) -> None:
         """Allows the peer `control_budget` further pings and pongs; called by the owner of the clock."""
         self._budget = self._limits.control_budget
