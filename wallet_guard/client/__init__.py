@@ -7,10 +7,11 @@
 
 ``AsyncWalletService`` is the same for asyncio. ``set_weights`` returns like the SDK's: a result that unpacks
 to ``(success, message)`` and carries more; with ``raise_errors=True`` it raises one of the errors below.
+``RemoteSigner`` and ``RemoteWallet`` stand where the SDK wants a signer or a wallet.
 
-Not here on purpose: a fall-back to a local wallet. Whoever can block the service would choose it, and the
-key would have to lie on the node. ``Result.final`` and ``Result.submitted`` say when nothing was submitted and
-nothing will be, which is all that a node needs for a decision of its own.
+A local wallet is used in the service's place only where that was asked for twice and nothing can happen twice: see
+``fallback``. ``Result.final`` and ``Result.submitted`` say when nothing was submitted and nothing will be, which is
+all that a node needs for a decision of its own.
 """
 
 from wallet_guard.client.asynchronous import AsyncWalletService
@@ -25,8 +26,10 @@ from wallet_guard.client.errors import (
     Undecided,
     WalletServiceError,
 )
-from wallet_guard.client.results import Health, Result, WalletInfo
+from wallet_guard.client.results import Health, Result, Session, Signature, SignedRequest, SignedText, WalletInfo
 from wallet_guard.client.settings import add_args
+from wallet_guard.client.signer import RemoteSigner
+from wallet_guard.client.wallet import RemoteWallet
 
 __all__ = [
     "AsyncWalletService",
@@ -34,9 +37,15 @@ __all__ = [
     "NotAuthorised",
     "RateLimited",
     "Refused",
+    "RemoteSigner",
+    "RemoteWallet",
     "Result",
     "ServiceUnreachable",
+    "Session",
     "SettingsError",
+    "Signature",
+    "SignedRequest",
+    "SignedText",
     "TransactionFailed",
     "Undecided",
     "WalletInfo",

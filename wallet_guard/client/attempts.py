@@ -1,14 +1,17 @@
 """When a call is tried again, and when that is given up. No I/O: both clients follow it.
 
-Trying again is safe: looking changes nothing, and every ``set_weights`` carries an idempotency key, under which
+Trying again is safe: looking changes nothing, and every call that submits carries an idempotency key, under which
 the service has one intent, however often it is asked. So a broken connection is mended until the call's own
 time is up. Only where nothing was ever sent it ends sooner: then nobody listens there.
+
+What an attempt that got no whole answer has done is not known, whatever a later one is told: ``Answer.unclear``.
 """
 
 import errno
 import ssl
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import NamedTuple, NoReturn
 
 from wallet_guard.client.errors import ServiceUnreachable
@@ -33,25 +36,40 @@ PASSING_CODES = frozenset({"stopping", "signer_unavailable"})
 """The service is being restarted: the same request is right a moment later."""
 
 
+Credential = Callable[[str, str, bytes], tuple[tuple[str, str], ...]]
+"""From method, target and body of an attempt to the header fields that say who asks."""
+
+
+def bearer(token: str) -> Credential:
+    """The credential of a token (RFC 6750, section 2.1): the same for every attempt."""
+    fields = (("Authorization", f"Bearer {token}"),)
+    return lambda _method, _target, _body: fields
+
+
 class Call(NamedTuple):
-    """One call. ``body`` gets how many seconds the service may take; ``key`` is the idempotency key, if any."""
+    """One call. ``body`` gets how many seconds the service may take; ``key`` is the idempotency key, if any.
+
+    ``once``: the same request is not right a second time, so it is not repeated once it may have arrived.
+    """
 
     method: str
     path: str
     body: Callable[[float], bytes]
     key: str | None
     seconds: float
+    once: bool = False
 
 
 class Attempts:
     """The attempts of one call. Set ``sent`` as soon as a byte of the request may have gone out."""
 
-    def __init__(self, call: Call, place: Place, token: str) -> None:
+    def __init__(self, call: Call, place: Place, credential: Credential) -> None:
         self._call = call
         self._place = place
-        self._token = token
+        self._credential = credential
         self._failures = 0
         self._begun = time.monotonic()
+        self._unclear = False
         self.sent = False
 
     @property
@@ -66,17 +84,18 @@ class Attempts:
             SettingsError: the body cannot be made.
         """
         call, left = self._call, self.left_seconds
+        target = self._place.prefix + call.path
         body = call.body(max(left * 0.8, left - MARGIN_SECONDS))
         fields = [
             ("Host", self._place.authority),
-            ("Authorization", f"Bearer {self._token}"),
+            *self._credential(call.method, target, body),
             ("Accept", "application/json"),
         ]
         if body:
             fields.append(("Content-Type", "application/json"))
         if call.key is not None:
             fields.append(("Idempotency-Key", call.key))
-        return encode_request(call.method, self._place.prefix + call.path, tuple(fields), body)
+        return encode_request(call.method, target, tuple(fields), body)
 
     def answered(self, response: Response) -> Answer | None:
         """The answer, or None if it says that the service is being restarted: ``pause`` and try again.
@@ -88,8 +107,10 @@ class Attempts:
             answer = read_answer(response)
         except UnexpectedAnswer as error:
             self._give_up(str(error), "check the URL, and what stands between")
-        passing = answer.code in PASSING_CODES and self.left_seconds > PAUSES_SECONDS[-1]
-        return None if passing else answer
+        if answer.code in PASSING_CODES and self.left_seconds > PAUSES_SECONDS[-1]:
+            self._unclear = self._unclear or answer.content.get("submitted") != "no"
+            return None
+        return replace(answer, unclear=self._unclear)
 
     def pause(self, error: OSError | HttpError | None = None) -> float:
         """Seconds until the next attempt, after this error or a passing answer.
@@ -102,7 +123,8 @@ class Attempts:
         if error is None:
             return seconds
         waited = time.monotonic() - self._begun
-        hopeless = isinstance(error, ssl.SSLError | PermissionError) and not self.sent
+        self._unclear = self._unclear or self.sent
+        hopeless = self._call.once if self.sent else isinstance(error, ssl.SSLError | PermissionError)
         patience = self._call.seconds if self.sent else min(PATIENCE_SECONDS, self._call.seconds)
         if hopeless or waited + seconds >= patience:
             self._give_up(*_explain(error, self._place))

@@ -1,16 +1,19 @@
 """What a service answered, as values: read from JSON once, here, with nothing believed about its shape."""
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 from wallet_guard.wire.http1.client import Response
 
+_SIGNATURE = re.compile(r"0x[0-9a-f]{128}", re.ASCII)
+
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """How a ``set_weights`` ended, or how an intent fares.
+    """How a call that submits ended, or how an intent fares.
 
     Unpacks to ``(success, message)`` and is true for success, like the SDK's.
 
@@ -18,7 +21,8 @@ class Result:
     ``hint`` says what to do. ``submitted`` is ``no``, ``maybe`` or ``yes``: may the chain have got it?
     ``final`` says whether that can still change: only ``no`` and final together mean that it never will.
     ``queued``: kept until the subnet's rate limit permits it (``next_block``, ``next_time``).
-    ``status`` is the HTTP status, 0 without an answer. Times are RFC 3339.
+    ``status`` is the HTTP status, 0 without an answer. Times are RFC 3339. ``local``: not the service but the
+    local wallet did it (see ``fallback``); ``fallbacks`` counts how often that has happened so far.
     """
 
     success: bool
@@ -40,6 +44,8 @@ class Result:
     retry_after_seconds: int | None = None
     idempotency_key: str | None = None
     status: int = 0
+    local: bool = False
+    fallbacks: int = 0
 
     def __iter__(self) -> Iterator[bool | str]:
         return iter((self.success, self.message))
@@ -78,17 +84,58 @@ class Health:
     version: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class SignedRequest:
+    """A btauth/1 request: ``headers`` go with it exactly as they are; ``nonce`` is Unix time in nanoseconds."""
+
+    headers: dict[str, str]
+    ss58_address: str
+    nonce: int
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A certificate for a session key; ``until`` is RFC 3339."""
+
+    certificate: str
+    serial: str
+    until: str
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """64 bytes, the scheme's number (0 ed25519, 1 sr25519) and the hotkey's address."""
+
+    signature: bytes
+    crypto_type: int
+    ss58_address: str
+
+
+@dataclass(frozen=True, slots=True)
+class SignedText:
+    """The signature of a text; ``signed`` is what it is over, wrapped so that it can be nothing else."""
+
+    signature: bytes
+    signed: str
+    ss58_address: str
+    scheme: str
+
+
 class UnexpectedAnswer(Exception):  # noqa: N818 -- the peer is at fault
     """What answered is no wallet service."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """An answer that has the shape of a wallet service's: ``content`` is its JSON object."""
+    """An answer that has the shape of a wallet service's: ``content`` is its JSON object.
+
+    ``unclear``: what became of an earlier attempt of the same call is not known.
+    """
 
     status: int
     content: dict[str, Any]
     retry_after_seconds: int | None
+    unclear: bool = False
 
     @property
     def code(self) -> str:
@@ -123,14 +170,18 @@ def read_result(answer: Answer, idempotency_key: str | None) -> Result:
     error = error if isinstance(error, dict) else {}
     ok = content.get("success") is True and answer.status < 300 and not error
     state = _text(content, "state")
+    # Unless it says otherwise: what is not known is not denied.
+    submitted = _text(content, "submitted") or ("yes" if ok else "maybe")
+    if answer.unclear and not ok and state is None:
+        # This attempt was refused; an earlier one may have been accepted all the same.
+        submitted = "maybe"
     return Result(
         success=ok,
         message=_text(content, "message") or _text(error, "message") or f"status {answer.status}",
         code="" if ok else answer.code or "unknown",
         hint=_text(error, "hint") or "",
-        # Unless it says otherwise: what is not known is not denied.
-        submitted=_text(content, "submitted") or ("yes" if ok else "maybe"),
-        final=content.get("final") is True if state else not ok and content.get("submitted") == "no",
+        submitted=submitted,
+        final=content.get("final") is True if state else not ok and submitted == "no",
         queued=content.get("queued") is True,
         intent=_text(content, "intent"),
         state=state,
@@ -145,6 +196,49 @@ def read_result(answer: Answer, idempotency_key: str | None) -> Result:
         idempotency_key=idempotency_key,
         status=answer.status,
     )
+
+
+def read_request(answer: Answer) -> SignedRequest:
+    """The answer to ``/wallet/request``; raises UnexpectedAnswer."""
+    headers = answer.content.get("headers")
+    nonce = _needed(answer, "nonce")
+    if not isinstance(headers, dict) or not (nonce.isascii() and nonce.isdigit()) or len(nonce) > 19:
+        raise UnexpectedAnswer("expected headers and a nonce, found others")
+    fields = {str(name): str(value) for name, value in headers.items()}
+    return SignedRequest(fields, _needed(answer, "ss58_address"), int(nonce))
+
+
+def read_session(answer: Answer) -> Session:
+    """The answer to ``/wallet/session``; raises UnexpectedAnswer."""
+    return Session(_needed(answer, "certificate"), _needed(answer, "serial"), _needed(answer, "until"))
+
+
+def read_signature(answer: Answer) -> Signature:
+    """The answer to ``/wallet/extrinsic``; raises UnexpectedAnswer."""
+    scheme = _integer(answer.content, "crypto_type")
+    if scheme is None:
+        raise UnexpectedAnswer("expected a crypto_type, found none")
+    return Signature(_signature(answer), scheme, _needed(answer, "ss58_address"))
+
+
+def read_text(answer: Answer) -> SignedText:
+    """The answer to ``/wallet/sign``; raises UnexpectedAnswer."""
+    needed = (_needed(answer, name) for name in ("signed", "ss58_address", "scheme"))
+    return SignedText(_signature(answer), *needed)
+
+
+def _signature(answer: Answer) -> bytes:
+    text = _needed(answer, "signature")
+    if _SIGNATURE.fullmatch(text) is None:
+        raise UnexpectedAnswer("expected a signature of 64 bytes, found something else")
+    return bytes.fromhex(text[2:])
+
+
+def _needed(answer: Answer, name: str) -> str:
+    value = _text(answer.content, name)
+    if value is None:
+        raise UnexpectedAnswer(f"expected {name} as text, found none")
+    return value
 
 
 def read_info(answer: Answer) -> WalletInfo:

@@ -102,7 +102,7 @@ def choose_token(token: str | None) -> str:
 
 
 def add_args(parser: argparse.ArgumentParser) -> None:
-    """Adds ``--wallet.service_url`` and ``--wallet.service_token``; twice does no harm.
+    """Adds ``--wallet.service_url``, ``--wallet.service_token``, ``--wallet.fallback_local``; twice does no harm.
 
     Their defaults are None: the environment is read when the service is made, so that no token shows in
     ``--help`` or in a printed configuration.
@@ -120,6 +120,13 @@ def add_args(parser: argparse.ArgumentParser) -> None:
             default=None,
             help=f"its token (default: ${TOKEN_VARIABLE}, which other users of this machine cannot read)",
         )
+    with contextlib.suppress(argparse.ArgumentError):
+        parser.add_argument(
+            "--wallet.fallback_local",
+            action="store_true",
+            default=False,
+            help="set weights with the local wallet's key where the service certainly did nothing (default: never)",
+        )
 
 
 def setting(args: Any, name: str) -> str | None:
@@ -128,3 +135,11 @@ def setting(args: Any, name: str) -> str | None:
     if value is None:
         value = getattr(getattr(args, "wallet", None), name, None)
     return value if isinstance(value, str) else None
+
+
+def flag(args: Any, name: str) -> bool:
+    """Is ``wallet.<name>`` set, in an argparse namespace or a nested configuration object?"""
+    value = getattr(args, f"wallet.{name}", None)
+    if value is None:
+        value = getattr(getattr(args, "wallet", None), name, None)
+    return value is True
