@@ -405,8 +405,15 @@ def test_genesis_is_pinned_at_first_contact_and_stays(bench: Any, said: ipc.Runt
     assert code(seal.learn_runtime(desk, dataclasses.replace(said, genesis_hash=b"\x02" * 32))) == "wrong_genesis"
 
 
-def test_a_forged_runtime_is_refused_at_the_seal_and_the_intent_waits(bench: Any, said: ipc.Runtime) -> None:
-    swapped = said.metadata.replace(b"\x2cset_weights", b"\x2cset_heights")
+@pytest.mark.parametrize(
+    ("true", "forged"),
+    [(b"\x2cset_weights", b"\x2cset_heights"), (b"CheckMortality", b"CheckImmortals"), (b"CheckNonce", b"CheckOnces")],
+)
+def test_a_forged_runtime_is_refused_at_the_seal_and_the_intent_waits(
+    bench: Any, said: ipc.Runtime, true: bytes, forged: bytes
+) -> None:
+    swapped = said.metadata.replace(true, forged)
+    assert swapped != said.metadata
     assert seal.learn_runtime(bench.desk, dataclasses.replace(said, metadata=swapped)) == Done()
     intent = bench.accepted()
     assert code(bench.seal(intent)) == "runtime_refused"

@@ -17,6 +17,7 @@ from wallet_guard.ipc.wishes import SetWeights
 from wallet_guard.signer.calls import PlainCall, call_of, read_wish
 from wallet_guard.signer.compose import Call, Runtime, RuntimeUnusableError, TimelockError, reveal_ms
 from wallet_guard.signer.desk import GENESIS_META, MAX_RUNTIMES, Desk
+from wallet_guard.signer.eras import life_ms
 from wallet_guard.signer.facts import FactsError, Known, check_facts
 from wallet_guard.signer.journal import Intent
 from wallet_guard.signer.keys import Key
@@ -33,9 +34,6 @@ HEAD_SECONDS = 600.0
 
 MAX_CLOCK_INTERVAL_BLOCKS = 360
 """The most blocks (one default tempo) that a remembered rate limit keeps a slot waiting by our own clock alone."""
-
-DEATH_MARGIN_SECONDS = 60.0
-"""Added to a signature's era on our own clock before it counts as dead: blocks may come late, clocks may differ."""
 
 REVEAL_GRACE_BLOCKS = 100
 """Blocks after the reveal round (and the epoch that follows it) before a commit that did not reveal is an alarm."""
@@ -95,6 +93,9 @@ def seal(desk: Desk, question: Seal) -> Task | Refusal:
         return desk.fail(
             intent, _failure("unknown_wallet", f"the key of {intent.wallet}/{intent.hotkey} is no longer loaded")
         )
+    locked = desk.check_key_unlocked(key)
+    if locked is not None:
+        return desk.hinder(intent, locked.code, locked.message, retry_seconds=RETRY_SECONDS)
     try:
         check_facts(question.facts, _known(desk, intent))
     except FactsError as error:
@@ -102,6 +103,10 @@ def seal(desk: Desk, question: Seal) -> Task | Refusal:
             writer.record(desk.now_ms(), "facts_refused", intent.client, intent=intent.id, why=str(error))
         return desk.hinder(intent, "facts_refused", str(error), retry_seconds=RETRY_SECONDS)
     _remember_head(desk, question.facts.block_number)
+    doubt = desk.lanes.look(key, question.facts, desk.now_ms())
+    if doubt:
+        code = "locked" if desk.lanes.why(key.ss58_address) else "facts_refused"
+        return desk.hinder(intent, code, doubt, retry_seconds=RETRY_SECONDS)
     return _Sealing(desk, intent, key, runtime, question.facts).seal()
 
 
@@ -110,6 +115,7 @@ def _known(desk: Desk, intent: Intent) -> Known:
         genesis_hash=bytes.fromhex(desk.genesis.removeprefix("0x")),
         block_time_ms=int(desk.block_ms),
         lowest_nonce=desk.journal.lowest_nonce(intent.ss58_address),
+        lane=desk.journal.lane(intent.ss58_address),
         best_block=desk.chain.best_block if desk.now_ms() < desk.chain.best_block_ms + HEAD_SECONDS * 1000 else 0,
         lowest_nonce_block=desk.journal.lowest_nonce_block(intent.ss58_address),
     )
@@ -153,13 +159,13 @@ class _Sealing:
         try:
             self._check_client()
             call = self._compose_weights(wish) if isinstance(wish, SetWeights) else self._compose_plain(wish)
+            return call if isinstance(call, Refusal) else self._sign(call)
         except _RefusedError as error:
             return desk.fail(intent, error.failure)
         except TimelockError as error:
             return desk.hinder(intent, "facts_refused", str(error), retry_seconds=RETRY_SECONDS)
         except RuntimeUnusableError as error:
             return desk.hinder(intent, "runtime_refused", str(error), retry_seconds=RETRY_SECONDS)
-        return call if isinstance(call, Refusal) else self._sign(call)
 
     def _compose_plain(self, wish: PlainCall) -> Call:
         self._check_registered(wish.netuid)
@@ -314,7 +320,7 @@ class _Sealing:
         intent.extrinsic, intent.extrinsic_hash = extrinsic.data, extrinsic.hash
         intent.era_birth, intent.era_death = extrinsic.era_birth, extrinsic.era_death
         intent.signed_ms, intent.lost, intent.attempt = now, False, intent.attempt + 1
-        intent.dead_ms = now + int(era_blocks * desk.block_ms + DEATH_MARGIN_SECONDS * 1000)
+        intent.dead_ms = now + life_ms(era_blocks, desk.block_ms)
         intent.reveal_round = call.reveal_round
         if call.reveal_round is not None:
             grace = (facts.tempo + REVEAL_GRACE_BLOCKS) * desk.block_ms
@@ -323,6 +329,7 @@ class _Sealing:
             if intent.kind == SetWeights.kind:
                 # Another call must not wipe out that commit-reveal was on: the operator confirms that it is off.
                 writer.set_commit_reveal(desk.genesis, intent.netuid, facts.commit_reveal)
+            desk.lanes.note(writer, self.key, facts, nonce)
             desk.move_within(
                 writer,
                 intent,
