@@ -9,6 +9,9 @@ import pytest
 
 from wallet_guard.net import Server
 
+# For what must come: long, since a loaded machine may stand still for seconds. Nothing waits so long where all is well.
+PATIENCE_SECONDS = 60
+
 
 class Raw:
     """A connection that says exactly what it is told."""
@@ -21,14 +24,14 @@ class Raw:
         await self.writer.drain()
 
     async def hear(self, count: int = 65536) -> bytes:
-        return await asyncio.wait_for(self.reader.read(count), 5)
+        return await asyncio.wait_for(self.reader.read(count), PATIENCE_SECONDS)
 
     async def hear_all(self) -> bytes:
         """Until the other side ends."""
-        return await asyncio.wait_for(self.reader.read(-1), 5)
+        return await asyncio.wait_for(self.reader.read(-1), PATIENCE_SECONDS)
 
     async def hear_until(self, mark: bytes) -> bytes:
-        return await asyncio.wait_for(self.reader.readuntil(mark), 5)
+        return await asyncio.wait_for(self.reader.readuntil(mark), PATIENCE_SECONDS)
 
     def close(self) -> None:
         self.writer.close()
@@ -52,7 +55,33 @@ async def serving(server: Server, **options: Any):
         for raw in opened:
             raw.close()
         await server.stop(1)
-        await asyncio.sleep(0)
+        await cut_connections()
+
+
+async def cut_connections() -> None:
+    """Ends what is still open, on whichever side: a transport that outlives its loop fails a later test.
+
+    The garbage collector finds it at some time and warns then.
+    """
+    for transport in list(asyncio.get_running_loop()._transports.values()):  # type: ignore[attr-defined]
+        transport.abort()
+    await asyncio.sleep(0)
+
+
+@asynccontextmanager
+async def scripted(handle: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]):
+    """A server whose connections are handled by this function; gives its port."""
+    server = await asyncio.start_server(handle, "127.0.0.1", 0)
+    try:
+        yield server.sockets[0].getsockname()[1]
+    finally:
+        server.close()
+        await cut_connections()
+
+
+@pytest.fixture
+def script() -> Callable[..., Any]:
+    return scripted
 
 
 @pytest.fixture
@@ -63,8 +92,8 @@ def serve() -> Callable[..., Any]:
 @pytest.fixture
 def eventually() -> Callable[[Callable[[], bool]], Awaitable[None]]:
     async def wait(condition: Callable[[], bool]) -> None:
-        """Returns as soon as the condition holds; fails after 5 s."""
-        async with asyncio.timeout(5):
+        """Returns as soon as the condition holds; fails after a minute."""
+        async with asyncio.timeout(PATIENCE_SECONDS):
             while not condition():
                 await asyncio.sleep(0.01)
 

@@ -27,8 +27,8 @@ def test_refuses_another_url(url: str) -> None:
         parse_url(url)
 
 
-async def scripted(answer: bytes):
-    """A server that answers whatever comes with these bytes and hangs up."""
+def saying(answer: bytes):
+    """Answers whatever comes with these bytes and hangs up."""
 
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read(1)
@@ -36,8 +36,11 @@ async def scripted(answer: bytes):
         await writer.drain()
         writer.close()
 
-    server = await asyncio.start_server(handle, "127.0.0.1", 0)
-    return server, parse_url(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/")
+    return handle
+
+
+def at(port: int) -> Address:
+    return parse_url(f"http://127.0.0.1:{port}/")
 
 
 def test_a_connection_is_kept_for_the_next_request(serve) -> None:
@@ -58,25 +61,23 @@ def test_a_connection_is_kept_for_the_next_request(serve) -> None:
 @pytest.mark.parametrize(
     "answer", [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhell", b"HTTP/1.1 200 OK\nContent-Length: 0\r\n\r\n"]
 )
-def test_a_broken_answer_is_the_servers_fault(answer: bytes) -> None:
+def test_a_broken_answer_is_the_servers_fault(script, answer: bytes) -> None:
     async def main() -> None:
-        server, address = await scripted(answer)
-        client = await HttpClient.connect(address)
-        with pytest.raises(HttpError) as caught:
-            await client.request("GET", "/")
-        assert caught.value.status == 502
-        assert not client.is_usable
-        server.close()
+        async with script(saying(answer)) as port:
+            client = await HttpClient.connect(at(port))
+            with pytest.raises(HttpError) as caught:
+                await client.request("GET", "/")
+            assert caught.value.status == 502
+            assert not client.is_usable
 
     asyncio.run(main())
 
 
-def test_an_answer_without_length_ends_with_the_connection() -> None:
+def test_an_answer_without_length_ends_with_the_connection(script) -> None:
     async def main() -> None:
-        server, address = await scripted(b"HTTP/1.1 200 OK\r\n\r\nhello")
-        client = await HttpClient.connect(address)
-        assert (await client.request("GET", "/")).body == b"hello"
-        server.close()
+        async with script(saying(b"HTTP/1.1 200 OK\r\n\r\nhello")) as port:
+            client = await HttpClient.connect(at(port))
+            assert (await client.request("GET", "/")).body == b"hello"
 
     asyncio.run(main())
 
@@ -96,36 +97,35 @@ def test_an_answer_has_a_deadline_and_then_no_other_request(serve) -> None:
     asyncio.run(main())
 
 
-def test_an_upgrade_is_never_redirected() -> None:
+def test_an_upgrade_is_never_redirected(script) -> None:
     async def main() -> None:
-        server, address = await scripted(b"HTTP/1.1 302 Found\r\nLocation: ws://evil/\r\nContent-Length: 0\r\n\r\n")
-        with pytest.raises(HttpError, match="expected status 101, found 302"):
-            await open_websocket(address, Endpoint())
-        server.close()
+        answer = b"HTTP/1.1 302 Found\r\nLocation: ws://evil/\r\nContent-Length: 0\r\n\r\n"
+        async with script(saying(answer)) as port:
+            with pytest.raises(HttpError, match="expected status 101, found 302"):
+                await open_websocket(at(port), Endpoint())
 
     asyncio.run(main())
 
 
-def test_an_upgrade_without_proof_is_refused() -> None:
+def test_an_upgrade_without_proof_is_refused(script) -> None:
     async def main() -> None:
-        server, address = await scripted(
+        answer = (
             b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
             b"Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n"
         )
-        with pytest.raises(HttpError, match="does not prove"):
-            await open_websocket(address, Endpoint())
-        server.close()
+        async with script(saying(answer)) as port:
+            with pytest.raises(HttpError, match="does not prove"):
+                await open_websocket(at(port), Endpoint())
 
     asyncio.run(main())
 
 
-def test_nobody_listens() -> None:
+def test_nobody_listens(script) -> None:
     async def main() -> None:
-        server, address = await scripted(b"")
-        server.close()
-        await server.wait_closed()
+        async with script(saying(b"")) as port:
+            pass
         with pytest.raises(OSError, match=r"."):
-            await HttpClient.connect(address)
+            await HttpClient.connect(at(port))
 
     asyncio.run(main())
 

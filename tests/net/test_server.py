@@ -154,7 +154,10 @@ def test_a_websocket_may_be_refused_or_accepted_later(serve) -> None:
 
 
 def test_a_stop_finishes_what_is_in_flight_and_closes_the_rest(serve, eventually) -> None:
+    begun = asyncio.Event()
+
     async def slow(_request) -> Response:
+        begun.set()
         await asyncio.sleep(0.2)
         return Response(200, b"done", "text/plain")
 
@@ -166,8 +169,8 @@ def test_a_stop_finishes_what_is_in_flight_and_closes_the_rest(serve, eventually
             idle, busy = await connect(), await connect()
             await busy.say(GET)
             await eventually(lambda: server.connection_count == 3)
-            await asyncio.sleep(0.05)
-            await server.stop(5)
+            await eventually(begun.is_set)
+            await server.stop(60)
             answer = await busy.hear_all()
             assert b"Connection: close" in answer
             assert answer.endswith(b"done")
@@ -180,7 +183,10 @@ def test_a_stop_finishes_what_is_in_flight_and_closes_the_rest(serve, eventually
 
 
 def test_a_stop_has_a_deadline(serve, eventually) -> None:
+    begun = asyncio.Event()
+
     async def endless(_request) -> Response:
+        begun.set()
         await asyncio.sleep(30)
         raise AssertionError
 
@@ -189,8 +195,7 @@ def test_a_stop_has_a_deadline(serve, eventually) -> None:
         async with serve(server) as connect:
             raw = await connect()
             await raw.say(GET)
-            await eventually(lambda: server.connection_count == 1)
-            await asyncio.sleep(0.05)
+            await eventually(begun.is_set)
             await server.stop(0.1)
             assert server.counts["cut at stop"] == 1
             await eventually(lambda: server.connection_count == 0)

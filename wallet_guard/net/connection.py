@@ -32,6 +32,9 @@ _logger = logging.getLogger("wallet_guard.net")
 
 # While an earlier request is being answered; beyond it we stop reading.
 _MAX_WAITING_BYTES = 64 * 1024
+# Of answers gathered for one write. Beyond it they are written at once, so that a client which asks for much with few
+# bytes, and reads nothing, stalls us before its answers fill the memory.
+_MAX_GATHERED_BYTES = 64 * 1024
 _CREDENTIALS = struct.Struct("3i")  # struct ucred: pid, uid, gid
 
 
@@ -87,6 +90,7 @@ class HttpConnection(asyncio.BufferedProtocol):
     __slots__ = (
         "_body_bytes",
         "_body_head",
+        "_gathered",
         "_held",
         "_host",
         "_lingering",
@@ -108,6 +112,7 @@ class HttpConnection(asyncio.BufferedProtocol):
         self._transport: asyncio.Transport | None = None
         self._task: asyncio.Task[None] | None = None  # of the handler
         self._out: list[bytes] = []
+        self._gathered = 0  # bytes in it
         self._served = 0
         # when the current wait began: for a head, a body, a request, a handler, or lingering
         self._since = monotonic()
@@ -321,6 +326,9 @@ class HttpConnection(asyncio.BufferedProtocol):
             fields = (("Content-Type", content_type),)
             encoded = encode_response(status, fields, body, date=date, close=close, omit_body=omit_body)
         self._out.append(encoded)
+        self._gathered += len(encoded)
+        if self._gathered > _MAX_GATHERED_BYTES:
+            self._flush()
 
     def _upgrade(self, request: Request, accept: Accept) -> None:
         transport = self._transport
@@ -371,9 +379,10 @@ class HttpConnection(asyncio.BufferedProtocol):
             transport.close()
 
     def _flush(self) -> None:
-        if self._out and self._transport is not None:
+        if self._out and self._transport is not None and not self._transport.is_closing():
             self._transport.write(self._out[0] if len(self._out) == 1 else b"".join(self._out))
         self._out.clear()
+        self._gathered = 0
 
     def _give_up(self, task: asyncio.Task[None]) -> None:
         self._host.count("handler_seconds")
