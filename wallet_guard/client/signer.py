@@ -57,7 +57,11 @@ class RemoteSigner:
         """
         self._blocking = WalletService(url, token, wallet_name=wallet, hotkey_name=hotkey, **keywords)
         self._asynchronous = AsyncWalletService(url, token, wallet_name=wallet, hotkey_name=hotkey, **keywords)
-        info = self._blocking.info(wallet, hotkey)
+        try:
+            info = self._blocking.info(wallet, hotkey)
+        except WalletServiceError:
+            self._blocking.close()
+            raise
         if info.crypto_type not in CRYPTO_TYPES:
             raise SettingsError(f"crypto_type: expected sr25519 or ed25519, found {info.crypto_type[:24]!r}")
         self.ss58_address = info.hotkey_address

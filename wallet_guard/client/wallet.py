@@ -67,6 +67,10 @@ class RemoteWallet:
     def __repr__(self) -> str:
         return f"RemoteWallet({self.name!r}, {self.hotkey_str!r}, {self.hotkey!r})"
 
+    def close(self) -> None:
+        """Closes idle connections. The wallet stays usable."""
+        self.hotkey.close()
+
     def unlock_hotkey(self) -> RemoteSigner:
         """The hotkey: there is nothing to unlock here."""
         return self.hotkey
