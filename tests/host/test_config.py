@@ -148,3 +148,36 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, content: bytes, say
 def test_a_missing_file_says_how_to_make_one(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="wallet-guard init"):
         load_config(tmp_path / "none.toml")
+
+
+HUB = {"enabled": True, "hotkey": "v/d", "netuid": 2}
+
+
+def with_hub(**changed):
+    signer = {"state": "/s", "hotkeys": ["v/d"], "hub_hotkeys": ["v/d"]}
+    return parse_config({"run": "/r", "signer": signer, "hub": HUB | changed}, "f")
+
+
+def test_a_hub_greets_for_a_hotkey_that_the_signer_lets_it_greet_for():
+    config = with_hub()
+    assert (config.hub.enabled, config.hub.netuid, config.hub.tcp) == (True, 2, ("127.0.0.1:8091",))
+    assert config.metagraph_socket == "/r/chain-hub.sock"
+    with pytest.raises(
+        ConfigurationError, match=r"\[hub\] hotkey: expected one of \[signer\] hub_hotkeys, found 'x/y'"
+    ):
+        with_hub(hotkey="x/y")
+
+
+@pytest.mark.parametrize("netuid", [-1, 4096])
+def test_a_hub_serves_a_subnet_that_can_be(netuid):
+    with pytest.raises(ConfigurationError, match="netuid: expected 0 to 4095"):
+        with_hub(netuid=netuid)
+
+
+def test_a_hub_that_is_not_enabled_needs_nothing():
+    assert not with_hub(enabled=False, hotkey="", netuid=-1).hub.enabled
+
+
+def test_half_of_a_hubs_tls_is_refused():
+    with pytest.raises(ConfigurationError, match="expected both or none"):
+        with_hub(tls_key="/k")

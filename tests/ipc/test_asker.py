@@ -18,7 +18,14 @@ from wallet_guard.ipc.packets import PacketReader, encode_packet
 
 HEALTH = {"version": "1", "keys": 1, "clients": 0, "open_intents": 0, "journal_error": "", "runtime": None}
 HEALTH_ANSWER = {**HEALTH, "chain_trouble": "", "chain_seconds": None, "locked": ""}
-REFUSAL = {"code": "no", "message": "expected yes", "hint": "", "retry_after_seconds": 5, "next_block": None}
+REFUSAL = {
+    "code": "no",
+    "message": "expected yes",
+    "hint": "",
+    "retry_after_seconds": 5,
+    "next_block": None,
+    "rule": "",
+}
 
 
 class Signer:

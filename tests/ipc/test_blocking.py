@@ -16,7 +16,14 @@ from wallet_guard.ipc.packets import PacketError, PacketReader, encode_packet
 from wallet_guard.ipc.records import RecordError
 
 DONE = encode_packet({"id": 1, "answer": {}})
-REFUSAL = {"code": "no", "message": "expected yes", "hint": "", "retry_after_seconds": None, "next_block": None}
+REFUSAL = {
+    "code": "no",
+    "message": "expected yes",
+    "hint": "",
+    "retry_after_seconds": None,
+    "next_block": None,
+    "rule": "",
+}
 
 
 @contextmanager

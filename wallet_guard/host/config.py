@@ -6,11 +6,12 @@ was found.
 """
 
 import dataclasses
-import tomllib
-import typing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from wallet_guard.host.tables import ConfigurationError as ConfigurationError
+from wallet_guard.host.tables import read_section, read_toml
 
 CONFIG_FILE = "wallet-guard.toml"
 
@@ -25,11 +26,8 @@ NETWORKS = {
 """Endpoints and genesis of the networks that have a name; "" is pinned at first contact."""
 
 
-class ConfigurationError(Exception):
-    """The operator must mend something; the message says what and where.
-
-    Exit status 78 (EX_CONFIG of sysexits.h).
-    """
+MAX_NETUID = 4095
+"""The chain's ``GLOBAL_MAX_SUBNET_COUNT``, less one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +40,8 @@ class SignerConfig:
     """The Bittensor wallets folder: <wallets>/<wallet>/hotkeys/<hotkey>."""
     hotkeys: tuple[str, ...] = ()
     """``wallet/hotkey`` names to load; nothing else is opened."""
+    policy: str = ""
+    """The policy file (``host.policy``); relative to this file. "" lets the clients' grants alone decide."""
     canary: str = ""
     """``wallet/hotkey`` of a key that nobody has a reason to ask for: any request that names it locks the signer."""
     password_file: str = ""
@@ -105,6 +105,30 @@ class GatewayConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class HubConfig:
+    """``[hub]``: where miners come in, for messages."""
+
+    enabled: bool = False
+    """Run it; what stands here is checked either way."""
+    hotkey: str = ""
+    """``wallet/hotkey`` of the validator that it greets for, one of ``[signer] hub_hotkeys``."""
+    netuid: int = -1
+    """The subnet whose registered hotkeys may connect."""
+    tcp: tuple[str, ...] = ("127.0.0.1:8091",)
+    """Addresses, host:port. One that is not loopback wants TLS."""
+    tls_certificate: str = ""
+    """PEM file of the certificate chain; with it every address speaks TLS, "" is none."""
+    tls_key: str = ""
+    """PEM file of its private key, mode 0600 or 0400."""
+    messages_in_clear: bool = False
+    """Accept that others may read the messages (not alter them): they are signed, not secret."""
+    allow: tuple[str, ...] = ()
+    """Addresses (ss58) of hotkeys that may connect though they are not registered."""
+    deny: tuple[str, ...] = ()
+    """Addresses of hotkeys that may not, whoever they are."""
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """The whole file. ``path`` is where it was read, for messages."""
 
@@ -114,10 +138,22 @@ class Config:
     signer: SignerConfig
     chain: ChainConfig = field(default_factory=ChainConfig)
     gateway: GatewayConfig = field(default_factory=GatewayConfig)
+    hub: HubConfig = field(default_factory=HubConfig)
 
     def socket(self, name: str) -> str:
         """Path of the signer's socket for ``gateway``, ``chain`` or ``admin``."""
         return str(Path(self.run) / f"signer-{name}.sock")
+
+    @property
+    def policy_path(self) -> str:
+        """Where the policy file is, "" if there is none."""
+        policy = self.signer.policy
+        return str(Path(self.path).absolute().parent / Path(policy).expanduser()) if policy else ""
+
+    @property
+    def metagraph_socket(self) -> str:
+        """Path of the chain process's socket, where the hub asks who is registered."""
+        return str(Path(self.run) / "chain-hub.sock")
 
     @property
     def client_socket(self) -> str:
@@ -132,71 +168,33 @@ def load_config(path: str | Path) -> Config:
         ConfigurationError: no such file, no TOML, an unknown or missing key, a wrong type, a value out of
             range.
     """
-    try:
-        text = Path(path).read_text(encoding="utf-8")
-    except OSError as error:
-        raise ConfigurationError(f"{path}: cannot be read: {error.strerror}; 'wallet-guard init' writes one") from error
-    except UnicodeDecodeError as error:
-        raise ConfigurationError(f"{path}: expected UTF-8 text") from error
-    try:
-        table = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigurationError(f"{path}: expected TOML: {error}") from error
-    return parse_config(table, str(path))
+    return parse_config(read_toml(path, "'wallet-guard init' writes one"), str(path))
 
 
 def parse_config(table: dict[str, Any], path: str) -> Config:
     """The configuration that a TOML table spells; see ``load_config``."""
-    sections: dict[str, Any] = {"signer": SignerConfig, "chain": ChainConfig, "gateway": GatewayConfig}
+    sections: dict[str, Any] = {
+        "signer": SignerConfig,
+        "chain": ChainConfig,
+        "gateway": GatewayConfig,
+        "hub": HubConfig,
+    }
     known = {"run", *sections}
     for key in table.keys() - known:
         raise ConfigurationError(f"{path}: unknown key {key!r}, expected one of {', '.join(sorted(known))}")
-    read = {name: _section(record, table.get(name, {}), f"{path}: [{name}]") for name, record in sections.items()}
+    read = {name: read_section(record, table.get(name, {}), f"{path}: [{name}]") for name, record in sections.items()}
     run = table.get("run")
     if not isinstance(run, str) or not run:
         raise ConfigurationError(f"{path}: run: expected the path of a folder, found {run!r}")
     config = Config(path=path, run=_expand(run), **read)
     _check_signer(config)
     _check_gateway(config)
+    _check_hub(config)
     return dataclasses.replace(config, chain=_checked_chain(config.chain, path))
 
 
 def _expand(path: str) -> str:
     return str(Path(path).expanduser().absolute())
-
-
-def _section(record: type[Any], table: Any, where: str) -> Any:
-    if not isinstance(table, dict):
-        raise ConfigurationError(f"{where}: expected a table, found {type(table).__name__}")
-    hints = typing.get_type_hints(record)
-    for key in table.keys() - hints.keys():
-        raise ConfigurationError(f"{where} unknown key {key!r}, expected one of {', '.join(sorted(hints))}")
-    values = {key: _value(hints[key], value, f"{where} {key}") for key, value in table.items()}
-    for name in hints:
-        if name not in values and _required(record, name):
-            raise ConfigurationError(f"{where} missing key {name!r}")
-    return record(**values)
-
-
-def _required(record: type[Any], name: str) -> bool:
-    (found,) = (entry for entry in dataclasses.fields(record) if entry.name == name)
-    return found.default is dataclasses.MISSING
-
-
-def _value(hint: Any, value: Any, where: str) -> Any:
-    if typing.get_origin(hint) is tuple:
-        if not isinstance(value, list) or not all(isinstance(entry, str) for entry in value):
-            raise ConfigurationError(f"{where}: expected a list of strings, found {value!r}")
-        return tuple(value)
-    if hint is float and type(value) is int:
-        try:
-            return float(value)
-        except OverflowError as error:
-            raise ConfigurationError(f"{where}: expected a number below 1.8e308, found a larger one") from error
-    if type(value) is not hint:
-        names = {str: "a string", int: "a whole number", float: "a number", bool: "true or false"}
-        raise ConfigurationError(f"{where}: expected {names[hint]}, found {value!r}")
-    return value
 
 
 def _check_signer(config: Config) -> None:
@@ -226,6 +224,18 @@ def _check_gateway(config: Config) -> None:
         raise ConfigurationError(f"{where} tls_certificate and tls_key: expected both or none, found one")
     if gateway.tls_client_ca and not gateway.tls_certificate:
         raise ConfigurationError(f"{where} tls_client_ca: expected tls_certificate and tls_key with it, found none")
+
+
+def _check_hub(config: Config) -> None:
+    hub, where = config.hub, f"{config.path}: [hub]"
+    if bool(hub.tls_certificate) != bool(hub.tls_key):
+        raise ConfigurationError(f"{where} tls_certificate and tls_key: expected both or none, found one")
+    if not hub.enabled:
+        return
+    if hub.hotkey not in config.signer.hub_hotkeys:
+        raise ConfigurationError(f"{where} hotkey: expected one of [signer] hub_hotkeys, found {hub.hotkey!r}")
+    if not 0 <= hub.netuid <= MAX_NETUID:
+        raise ConfigurationError(f"{where} netuid: expected 0 to {MAX_NETUID}, found {hub.netuid}")
 
 
 def _checked_chain(chain: ChainConfig, path: str) -> ChainConfig:

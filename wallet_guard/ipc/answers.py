@@ -7,10 +7,10 @@ from dataclasses import dataclass
 class Refusal:
     """A decision against, or a thing that cannot be: never an approval in disguise.
 
-    ``code`` is a stable word (see ``signer.refusals``), ``message`` what was expected and found, ``hint``
-    what to do next ("" if nothing). ``retry_after_seconds`` and ``next_block`` are given where waiting
-    helps. ``intent`` names an intent that stands in the way (idempotency conflict) or that was refused
-    after it was accepted.
+    ``code`` is a stable word, ``message`` what was expected and found, ``hint`` what to do next ("" if nothing).
+    ``retry_after_seconds`` and ``next_block`` are given where waiting helps. ``intent`` names an intent that stands in
+    the way (idempotency conflict) or that was refused after it was accepted. ``rule`` is the rule that refused
+    (``signer.rules``), "" where it was none.
     """
 
     code: str
@@ -19,6 +19,7 @@ class Refusal:
     retry_after_seconds: int | None = None
     next_block: int | None = None
     intent: str | None = None
+    rule: str = ""
 
 
 class RefusedError(Exception):
