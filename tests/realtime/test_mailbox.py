@@ -43,7 +43,7 @@ def test_handlers_of_one_peer_run_in_order_and_trouble_is_told(caplog):
         while not drained:
             await asyncio.sleep(0.005)
 
-    asyncio.run(asyncio.wait_for(scene(), 5))
+    asyncio.run(asyncio.wait_for(scene(), 60))
     assert order == ["1", "3", "6"]
     assert [failure for _, failure in outlet.heard] == ["failed", "", "timeout", "", "failed", "failed", ""]
     assert [id_ for id_, _ in outlet.heard] == [str(number) for number in range(7)]

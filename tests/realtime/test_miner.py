@@ -26,7 +26,7 @@ def test_what_cannot_be_sent_now_is_kept_and_says_why(kit):
             gone = validator.port
         async with kit.miner(connected=False) as miner:
             miner.add_validator(kit.VALIDATOR.ss58_address, f"127.0.0.1:{gone}")
-            sent = await miner.send_prediction(kit.VALIDATOR.ss58_address, {}, timeout_seconds=1)
+            sent = await miner.send_prediction(kit.VALIDATOR.ss58_address, {}, timeout_seconds=60)
             assert (sent.via, sent.delivered, sent.queued, sent.problem) == (Via.NONE, False, True, ends.UNREACHABLE)
             await kit.until(lambda: miner.check_health()["problems"])
             assert miner.check_health()["problems"][kit.VALIDATOR.ss58_address]["code"] == "refused"

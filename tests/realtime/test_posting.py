@@ -16,9 +16,7 @@ def test_a_prediction_goes_by_http_where_there_is_no_websocket_and_is_confirmed_
 
             validator.register_prediction_handler(confirm)
             async with kit.miner(validator, enabled=False, connected=False) as miner:
-                sent = await miner.send_prediction(
-                    kit.VALIDATOR.ss58_address, {"prediction_id": "p"}, timeout_seconds=5
-                )
+                sent = await miner.send_prediction(kit.VALIDATOR.ss58_address, {"prediction_id": "p"})
                 assert (sent.via, sent.delivered, sent.queued) == (Via.HTTP, True, False)
                 assert sent.confirmation == {"prediction_id": "p", "status": "success"}
                 assert not miner.has_connections()

@@ -1,7 +1,6 @@
 """The validator: broadcasts, isolation, health, the end."""
 
 import asyncio
-import time
 
 from wallet_guard.net import HttpClient, parse_url
 from wallet_guard.realtime import (
@@ -13,7 +12,7 @@ from wallet_guard.signed.frames import encode_message
 
 def test_a_handler_that_raises_or_hangs_harms_its_own_peer_only(kit):
     async def scene():
-        limits = RealtimeLimits(handler_seconds=0.3)
+        limits = RealtimeLimits(handler_seconds=2.0)
         async with kit.validator(limits=limits) as validator:
 
             async def handle(hotkey, data):
@@ -28,11 +27,9 @@ def test_a_handler_that_raises_or_hangs_harms_its_own_peer_only(kit):
             good = await kit.Peer(validator.port, Speaker.of_hotkey(kit.STRANGER)).open()
             for do in ("raise", "hang", "fine"):
                 bad.say(encode_message("note", f"b.{['raise', 'hang', 'fine'].index(do) + 1}", {"do": do}, ack=True))
-            began = time.monotonic()
             good.say(encode_message("note", "", {}))
-            await kit.until(lambda: validator.seen)
-            assert time.monotonic() - began < 0.25
             await kit.until(lambda: len(validator.seen) == 2)
+            assert validator.seen[0][0] == kit.STRANGER.ss58_address  # while the other one hung
             assert validator.seen[1][1] == {"do": "fine"}
             assert validator.party.metrics.handlers == {"note": 2}
 

@@ -200,12 +200,12 @@ SENDER = """
 import asyncio, sys
 sys.path.insert(0, {folder!r})
 import test_realtime_faults as faults
-asyncio.run(faults.send_for_ever(int(sys.argv[1]), sys.argv[2], int(sys.argv[3])))
+asyncio.run(faults.send_for_ever(int(sys.argv[1]), sys.argv[2], *map(int, sys.argv[3:])))
 """
 
 
-async def send_for_ever(port, spool, first):
-    """The sender that is killed: says which number is promised once it is in the spool file."""
+async def send_for_ever(port, spool, first, most):
+    """The sender that is killed: says which number is promised once it is in the spool file, `most` at the most."""
     miner = MinerWebSocketManager(
         MINER, netuid=2, reconnect_base_interval=0.01, max_reconnect_interval=0.05, limits=LIMITS, spool_path=spool
     )
@@ -213,6 +213,8 @@ async def send_for_ever(port, spool, first):
     await miner.start()
     number = first
     while True:
+        if number == first + most:
+            await asyncio.sleep(3600)
         try:
             miner.send(VALIDATOR.hotkey, "note", {"n": number}, reliable=True)
             sys.stdout.write(f"{number}\n")
@@ -224,7 +226,10 @@ async def send_for_ever(port, spool, first):
 
 
 async def run_with_kills(count, kills_after, seed=2):
-    """A sender that is killed again and again until `count` messages were promised; promised, seen, kills."""
+    """A sender that is killed again and again until `count` messages were promised; promised, seen, kills.
+
+    None of its lives promises more than `kills_after`.
+    """
     seen, promised, kills = Counter(), 0, 0
     chance = random.Random(seed)
     with tempfile.TemporaryDirectory() as folder:
@@ -234,7 +239,14 @@ async def run_with_kills(count, kills_after, seed=2):
                 code = SENDER.format(folder=str(Path(__file__).parent))
                 # numbers may be promised or not when the kill comes: the next life begins behind every possible one
                 process = await asyncio.create_subprocess_exec(
-                    sys.executable, "-c", code, str(port), spool, str(promised), stdout=asyncio.subprocess.PIPE
+                    sys.executable,
+                    "-c",
+                    code,
+                    str(port),
+                    spool,
+                    str(promised),
+                    str(kills_after),
+                    stdout=asyncio.subprocess.PIPE,
                 )
                 upto = promised + chance.randrange(kills_after // 2, kills_after)
                 while promised < min(upto, count):
@@ -244,7 +256,7 @@ async def run_with_kills(count, kills_after, seed=2):
                 promised = max([promised, *(int(line) + 1 for line in rest[:-1] if line)])
                 await process.wait()
                 kills += 1
-            async with asyncio.timeout(60):
+            async with asyncio.timeout(180):
                 miner = MinerWebSocketManager(
                     MINER, netuid=2, reconnect_base_interval=0.01, max_reconnect_interval=0.05, limits=LIMITS,
                     spool_path=spool,

