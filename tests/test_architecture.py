@@ -40,7 +40,8 @@ ROOMS: dict[str, set[str]] = {
     "neurons": {"client", "realtime"},
     # Tools.
     "devnet": {"wire", "net", "host"},
-    "cli": {"host", "client", "ipc", "signed"},
+    # net: doctor looks at the chain itself
+    "cli": {"host", "client", "ipc", "signed", "net"},
 }
 """Room → rooms that it may import; its own it always may."""
 

@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import pytest
 
 from wallet_guard import __version__
@@ -38,3 +41,21 @@ def test_what_does_not_work_ends_with_1_and_a_hint(config, capsys):
     said = capsys.readouterr().err
     assert "no signer listens there" in said
     assert "hint: start it with 'wallet-guard serve'" in said
+
+
+def test_help_tells_every_exit_status(capsys):
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    said = capsys.readouterr().out
+    for status in ("0 ", "1 ", "2 ", "78 ", "130 ", "141 "):
+        assert f"\n  {status}" in said
+
+
+def test_a_reader_that_goes_away_is_no_crash(config):
+    command = f"{sys.executable} -P -m wallet_guard.cli.main doctor --no-chain --all --config {config.path}"
+    done = subprocess.run(
+        ["/bin/bash", "-c", f"{command} | true; echo ${{PIPESTATUS[0]}}"], capture_output=True, text=True, timeout=60
+    )
+    assert done.stderr == ""
+    # 1 where everything fitted into the pipe before the reader went away.
+    assert done.stdout.strip() in ("1", "141")

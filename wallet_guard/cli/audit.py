@@ -79,7 +79,7 @@ def verify(chosen: argparse.Namespace) -> int:
         raise CommandError(f"--head: expected hex digits, found {chosen.head[:70]!r}") from error
     path = _journal_path(chosen)
     try:
-        with _open_records(path) as records:
+        with open_records(path) as records:
             count, found = verify_chain(records, head, known=known)
     except BrokenChainError as error:
         raise CommandError(
@@ -134,7 +134,7 @@ def _journal_path(chosen: argparse.Namespace) -> Path:
 
 
 @contextmanager
-def _open_records(path: Path) -> Iterator[Iterator[Any]]:
+def open_records(path: Path) -> Iterator[Iterator[Any]]:
     """The records of a journal, or of an export."""
     with path.open("rb") as file:
         is_journal = file.read(len(_SQLITE_MAGIC)) == _SQLITE_MAGIC

@@ -1,18 +1,37 @@
 """The words of the command line, and where each is answered."""
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 
 from wallet_guard import __version__
 from wallet_guard.cli import audit, backup, clients, demo, devnet, init, install, keys, lock, serve, status
+from wallet_guard.cli.doctor import command as doctor
 from wallet_guard.cli.errors import CommandError
 from wallet_guard.host.config import ConfigurationError
 
 EX_CONFIG = 78
 """sysexits.h: something in the configuration must be mended."""
 
-WORDS = (demo, init, serve, clients, status, lock, audit, devnet, install, keys, backup)
+EX_INTERRUPTED = 130
+
+EX_PIPE = 141
+"""As a shell shows SIGPIPE."""
+
+EPILOG = """\
+'wallet-guard WORD --help' tells more; 'wallet-guard demo' shows everything in under a minute.
+
+exit status:
+  0    done; doctor, status: all is well
+  1    it did not work, or something stands in the way: the message says what to do
+  2    the command line is wrong
+  78   the configuration must be mended
+  130  interrupted
+  141  whoever read the output went away
+"""
+
+WORDS = (demo, init, serve, clients, status, doctor, lock, audit, devnet, install, keys, backup)
 """Each adds its words with ``add_words(parsers)`` and sets ``answer``: arguments in, exit status out."""
 
 
@@ -21,7 +40,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="wallet-guard",
         description="Holds Bittensor hotkeys for nodes that own none, and sets their weights.",
-        epilog="'wallet-guard WORD --help' tells more; 'wallet-guard demo' shows everything in under a minute.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"wallet-guard {__version__}")
     parsers = parser.add_subparsers(title="words", metavar="WORD", required=True)
@@ -41,8 +61,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if error.hint:
             print(f"hint: {error.hint}", file=sys.stderr)
         return 1
+    except BrokenPipeError:
+        # Whoever read our output has enough (head); what is left of it goes nowhere, also at the interpreter's end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EX_PIPE
     except KeyboardInterrupt:
-        return 130
+        return EX_INTERRUPTED
 
 
 if __name__ == "__main__":

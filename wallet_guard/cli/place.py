@@ -2,6 +2,7 @@
 
 import argparse
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -34,15 +35,21 @@ def find_config(chosen: argparse.Namespace) -> Config:
     Raises:
         ConfigurationError: there is none, or it is wrong.
     """
-    if chosen.config or os.environ.get(CONFIG_VARIABLE):
-        return load_config(chosen.config or os.environ[CONFIG_VARIABLE])
-    places = [(folder / CONFIG_FILE).expanduser() for folder in (HOME, SYSTEM)]
+    places = config_places(chosen.config or "", os.environ)
     for place in places:
-        if place.exists():
+        if len(places) == 1 or place.exists():
             return load_config(place)
     raise ConfigurationError(
         f"expected a configuration at {places[0]} or {places[1]}, found none; 'wallet-guard init' writes one"
     )
+
+
+def config_places(named: str, environment: Mapping[str, str]) -> list[Path]:
+    """Where the configuration may be, the first first: one place where it is named, else the usual two."""
+    named = named or environment.get(CONFIG_VARIABLE, "")
+    if named:
+        return [Path(named)]
+    return [(folder / CONFIG_FILE).expanduser() for folder in (HOME, SYSTEM)]
 
 
 def ask_signer(config: Config, question: Question) -> Any:
