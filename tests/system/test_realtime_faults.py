@@ -257,9 +257,10 @@ async def run_with_kills(count, kills_after, seed=2):
                 await process.wait()
                 kills += 1
             async with asyncio.timeout(180):
+                # a new life has a new speaker: one that spoke before them all would count on from there, too low
                 miner = MinerWebSocketManager(
-                    MINER, netuid=2, reconnect_base_interval=0.01, max_reconnect_interval=0.05, limits=LIMITS,
-                    spool_path=spool,
+                    Speaker.of_seed(bytes([2]) * 32), netuid=2, reconnect_base_interval=0.01,
+                    max_reconnect_interval=0.05, limits=LIMITS, spool_path=spool,
                 )  # fmt: skip
                 miner.add_validator(VALIDATOR.hotkey, f"127.0.0.1:{port}")
                 await miner.start()
