@@ -7,7 +7,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 
 WITHOUT_REASON = {
-    *("cli.demo.STOP_SECONDS", "gateway.routes.MAX_TOKEN_CHARACTERS", "orders.signatures.MAX_ADDRESS_CHARACTERS"),
+    *("cli.demo.STOP_SECONDS", "gateway.credentials.MAX_TOKEN_CHARACTERS", "orders.signatures.MAX_ADDRESS_CHARACTERS"),
     *("orders.wishes.MAX_U32", "orders.wishes.MAX_IP_CHARACTERS", "host.sockets.BACKLOG"),
     *("net.client._DEFAULT_TIMEOUT_SECONDS", "realtime.admission._MAX_ADDRESSES"),
     *("realtime.limits.RealtimeLimits.hello_seconds", "realtime.limits.RealtimeLimits.connect_seconds"),

@@ -5,6 +5,7 @@ import json
 
 import pytest
 
+from wallet_guard.gateway.credentials import Bearer
 from wallet_guard.gateway.submission import ACCEPT_ATTEMPTS, GOAL_SECONDS, Envelope, Submissions
 from wallet_guard.gateway.waits import Waits
 from wallet_guard.ipc.answers import Refusal
@@ -24,7 +25,7 @@ class Asker:
         self.show = show
         self.asked = []
 
-    async def ask(self, question, *, seconds):
+    async def ask(self, question, *, seconds, answer=None):
         self.asked.append(question)
         step = self.show if isinstance(question, Show) else self.accepts.pop(0)
         await asyncio.sleep(0)
@@ -47,7 +48,7 @@ def submit(asker, *, goal=State.SUBMITTED, queue=False, timeout=5.0, key="key-1"
         house = waits or Waits()
         submissions = Submissions(asker, house)
         order = Order(REQUEST, queue, goal, timeout)
-        task = asyncio.ensure_future(submissions.submit(order, Envelope("token", key)))
+        task = asyncio.ensure_future(submissions.submit(order, Envelope(Bearer("token"), key)))
         if during is not None:
             await asyncio.sleep(0.02)
             during(house, submissions)
@@ -202,7 +203,7 @@ def test_who_leaves_gives_the_place_back(new_view):
         waits = Waits()
         submissions = Submissions(Asker(new_view(), show=new_view()), waits)
         order = Order(REQUEST, False, State.SUBMITTED, None)
-        task = asyncio.ensure_future(submissions.submit(order, Envelope("token", None)))
+        task = asyncio.ensure_future(submissions.submit(order, Envelope(Bearer("token"), None)))
         await asyncio.sleep(0.02)
         assert (waits.taken, waits.follows("intent-1")) == (1, True)
         task.cancel()

@@ -32,6 +32,11 @@ def add_words(parsers: Any) -> None:
     )
     adding.add_argument("--per-hour", type=int, default=60, metavar="N", help="requests an hour (default 60)")
     adding.add_argument(
+        "--public-key",
+        metavar="ADDRESS",
+        help="it signs its requests with this Ed25519 key (its ss58 address) instead of sending a token",
+    )
+    adding.add_argument(
         "--token-stdin", action="store_true", help="take the token from standard input instead of making one"
     )
     add_config_option(adding)
@@ -59,10 +64,10 @@ def add(chosen: argparse.Namespace) -> int:
     token = sys.stdin.readline().strip() if chosen.token_stdin else None
     netuids = None if chosen.netuid is None else tuple(chosen.netuid)
     calls = tuple(dict.fromkeys(chosen.call)) if chosen.call else DEFAULT_CALLS
-    question = ClientAdd(chosen.name, wallet, hotkey, calls, netuids, chosen.per_hour, token)
+    question = ClientAdd(chosen.name, wallet, hotkey, calls, netuids, chosen.per_hour, token, chosen.public_key)
     added: ClientAdded = ask_signer(config, question)
     print(f"{_line(added.client)}", file=sys.stderr)
-    if token is None:
+    if token is None and added.token is not None:
         print("its token, shown only now; give it to the node as WALLET_SERVICE_TOKEN:", file=sys.stderr)
         print(added.token)
     return 0
@@ -101,6 +106,8 @@ def _line(client: ClientView) -> str:
     netuids = "any subnet" if client.netuids is None else "subnet " + ", ".join(map(str, client.netuids))
     line = f"{client.name}: {client.wallet}/{client.hotkey}, {', '.join(client.calls)}, {netuids}, "
     line += f"{client.per_hour} an hour"
+    if client.public_key is not None:
+        line += f", signs with {client.public_key}"
     if client.revoked_ms is not None:
         line += f", revoked {datetime.fromtimestamp(client.revoked_ms / 1000, UTC):%Y-%m-%d %H:%M} UTC"
     return line

@@ -15,8 +15,9 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
+from wallet_guard.gateway.credentials import KNOWN_DEFAULT_TOKENS
 from wallet_guard.gateway.listeners import open_listeners, shown_address, tls_context
-from wallet_guard.gateway.routes import KNOWN_DEFAULT_TOKENS, Desk, respond_unrouted
+from wallet_guard.gateway.routes import Desk, respond_unrouted
 from wallet_guard.gateway.submission import ACCEPT_SECONDS, GOAL_SECONDS, Submissions
 from wallet_guard.gateway.waits import MAX_WAITS, Waits
 from wallet_guard.gateway.watchdog import keep_alive

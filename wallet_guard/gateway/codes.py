@@ -34,6 +34,7 @@ CODES: dict[str, Code] = {
     "unknown_wallet": Code(404, "the signer holds no such hotkey"),
     "unknown_intent": Code(404, "there is no such intent, or it is another client's"),
     "idempotency_conflict": Code(409, "the key was used before, with another request"),
+    "old_key": Code(409, "the key was used before the guard's journal was restored from a backup"),
     "nonce_refused": Code(409, "a nonce that is used, taken, or not of this moment"),
     "wrong_runtime": Code(409, "composed for another runtime than the one in use"),
     "era_refused": Code(422, "an extrinsic that is immortal, lives too long, or not now"),
@@ -58,6 +59,7 @@ CODES: dict[str, Code] = {
     "not_effective": Code(502, "the chain does not show the weights that were signed"),
     "chain_unavailable": Code(503, "the chain cannot be reached; the intent is kept until its deadline"),
     "expired": Code(504, "the intent's deadline passed"),
+    "restored": Code(502, "the guard's journal was restored; what became of the request is not known"),
     # How we are
     "signer_unavailable": Code(503, "the signer does not answer"),
     "journal_unavailable": Code(503, "the signer's journal cannot be written, so nothing is signed"),

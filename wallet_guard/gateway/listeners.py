@@ -11,7 +11,9 @@ from pathlib import Path
 
 from wallet_guard.host.config import Config, ConfigurationError
 from wallet_guard.host.private import read_private
-from wallet_guard.host.sockets import BACKLOG, inherited_sockets, listen_unix
+from wallet_guard.host.sockets import inherited_sockets, listen_tcp, listen_unix
+from wallet_guard.host.sockets import parse_address as parse_address
+from wallet_guard.host.sockets import shown_address as shown_address
 from wallet_guard.net.tls import server_context
 
 SOCKET_MODE = 0o660
@@ -45,24 +47,6 @@ def open_listeners(config: Config, environment: Mapping[str, str], pid: int) -> 
     return opened
 
 
-def parse_address(text: str, where: str) -> tuple[str, int]:
-    """Host and port of ``127.0.0.1:8000`` or ``[::1]:8000``; port 0 means any free one.
-
-    Raises:
-        ConfigurationError: a name instead of an address (it could resolve to anything), or no port.
-    """
-    host, _, port = text.rpartition(":")
-    bare = host[1:-1] if host.startswith("[") and host.endswith("]") else host
-    try:
-        address = ipaddress.ip_address(bare)
-        number = int(port) if port.isascii() and port.isdigit() else -1
-    except ValueError:
-        number = -1
-    if not 0 <= number <= 65535 or (":" in bare) != (bare != host):
-        raise ConfigurationError(f"{where}: expected address:port such as 127.0.0.1:8000, found {text!r}")
-    return str(address), number
-
-
 def tls_context(config: Config) -> ssl.SSLContext | None:
     """What the TCP listeners speak TLS with; None where none is configured.
 
@@ -80,14 +64,6 @@ def tls_context(config: Config) -> ssl.SSLContext | None:
         raise ConfigurationError(f"{where}: expected PEM files that fit each other: {error}") from error
 
 
-def shown_address(listener: socket.socket) -> str:
-    """Where a listener listens, for a log line."""
-    name = listener.getsockname()
-    if listener.family == socket.AF_UNIX:
-        return f"unix:{name}"
-    return f"[{name[0]}]:{name[1]}" if listener.family == socket.AF_INET6 else f"{name[0]}:{name[1]}"
-
-
 def _check_clear(host: str, where: str, config: Config) -> None:
     gateway = config.gateway
     if not (gateway.tls_certificate or gateway.tokens_in_clear or ipaddress.ip_address(host).is_loopback):
@@ -99,10 +75,5 @@ def _check_clear(host: str, where: str, config: Config) -> None:
 
 def _listen_tcp(text: str, config: Config) -> socket.socket:
     where = f"{config.path}: [gateway] tcp"
-    host, port = parse_address(text, where)
-    _check_clear(host, where, config)
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        return socket.create_server((host, port), family=family, backlog=BACKLOG)
-    except OSError as error:
-        raise ConfigurationError(f"{where}: cannot listen on {text}: {error.strerror}") from error
+    _check_clear(parse_address(text, where)[0], where, config)
+    return listen_tcp(text, where)

@@ -9,6 +9,7 @@
 | /wallet/info                  | GET    | yes   | what the token may do, and with which keys          |
 | /health                       | GET    | no    | this process answers                                |
 | /ready                        | GET    | no    | the signer answers, its journal and the chain stand |
+| /openapi.json                 | GET    | no    | all of this, for programs (see ``openapi``)         |
 
 No CORS fields are ever sent: no web page of another origin has business here. Bodies must say that they are
 ``application/json``, which a page cannot do either without asking first.
@@ -26,17 +27,19 @@ from urllib.parse import parse_qsl
 from wallet_guard import __version__
 from wallet_guard.gateway import answers
 from wallet_guard.gateway.answers import Answer
+from wallet_guard.gateway.credentials import CredentialError, read_credential, read_idempotency_key
+from wallet_guard.gateway.openapi import describe
 from wallet_guard.gateway.signing import SIGNINGS, Signing
 from wallet_guard.gateway.submission import Envelope, Submissions
 from wallet_guard.ipc.answers import Refusal
 from wallet_guard.ipc.asker import Asker, RefusedError, Unavailable
 from wallet_guard.ipc.clients import Info, InfoView
 from wallet_guard.ipc.health import Health, HealthView
-from wallet_guard.ipc.intents import MAX_IDEMPOTENCY_KEY_CHARACTERS, IntentView, Show
+from wallet_guard.ipc.intents import IntentView, Show
 from wallet_guard.net.exchange import Request, Response
 from wallet_guard.net.routes import Route, Routes
 from wallet_guard.orders.fields import BodyError, shortened
-from wallet_guard.orders.weights import parse_order
+from wallet_guard.orders.weights import Order, parse_order
 from wallet_guard.orders.wishes import KINDS, parse_wish
 from wallet_guard.wire.http1.fields import Fields
 
@@ -51,14 +54,6 @@ READY_SECONDS = 2.0
 READY_KEPT_SECONDS = 1.0
 """/ready needs no token: however often it is called, the signer is asked once a second."""
 
-KNOWN_DEFAULT_TOKENS = ("", "default-token", "your-token", "your-secret-api-key")
-"""What the seeds' documentation and code fill in where nobody chose a token."""
-
-MAX_TOKEN_CHARACTERS = 512
-
-# b64token of RFC 6750, section 2.1; the scheme is case-insensitive (RFC 9110, section 11.1).
-_BEARER = re.compile(r"[Bb][Ee][Aa][Rr][Ee][Rr] +([A-Za-z0-9\-._~+/]+=*)")
-_KEY = re.compile(r"[!-~]+")
 _INTENT = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
@@ -86,6 +81,7 @@ class Desk:
         self._asker = asker
         self._submissions = submissions
         self._ready: tuple[float, dict[str, str]] | None = None
+        self._description = answers.answer_json(200, {})
 
     def routes(self) -> Routes:
         """The table at the head of this module."""
@@ -97,7 +93,9 @@ class Desk:
             _Row("GET", "/wallet/info", self._info),
             _Row("GET", "/health", self._health, quiet=True),
             _Row("GET", "/ready", self._readiness, quiet=True),
+            _Row("GET", "/openapi.json", self._describe, quiet=True),
         )
+        self._description = answers.answer_json(200, describe((row.method, row.path) for row in rows))
         return Routes(Route(row.method, row.path, partial(self._respond, row)) for row in rows)
 
     async def _respond(self, row: _Row, request: Request) -> Response:
@@ -125,6 +123,8 @@ class Desk:
             return await row.handler(request)
         except Failed as error:
             refusal, fields = error.refusal, error.fields
+        except CredentialError as error:
+            refusal = error.refusal
         except BodyError as error:
             refusal = Refusal(error.code, str(error), "mend what the message names and send it again")
         except RefusedError as error:
@@ -134,39 +134,43 @@ class Desk:
         return answers.answer_refusal(refusal, now_ms=_now_ms(), submitted="no" if row.submits else None, fields=fields)
 
     async def _set_weights(self, request: Request) -> Answer:
-        token = _token(request.headers)
-        key = _idempotency_key(request.headers)
-        _check_json(request.headers)
-        _query(request, ())
-        return await self._submissions.submit(parse_order(request.body), Envelope(token, key))
+        return await self._submit(request, parse_order)
 
     async def _wish(self, kind: str, request: Request) -> Answer:
-        token = _token(request.headers)
-        key = _idempotency_key(request.headers)
+        return await self._submit(request, partial(parse_wish, kind))
+
+    async def _submit(self, request: Request, parse: Callable[[bytes], Order]) -> Answer:
+        credential = read_credential(request)
         _check_json(request.headers)
         _query(request, ())
-        return await self._submissions.submit(parse_wish(kind, request.body), Envelope(token, key))
+        order = parse(request.body)
+        key = read_idempotency_key(request.headers, order.idempotency_key)
+        return await self._submissions.submit(order, Envelope(credential, key))
 
     async def _sign(self, signing: Signing, request: Request) -> Answer:
-        token = _token(request.headers)
+        credential = read_credential(request)
         _check_json(request.headers)
         _query(request, ())
-        question = signing.parse(token, request.body)
-        return signing.answer(question, await self._asker.ask(question, seconds=ASK_SECONDS))
+        meant = signing.parse("", request.body)
+        question = credential.question(lambda token: signing.parse(token, request.body))
+        view = await self._asker.ask(question, seconds=ASK_SECONDS, answer=meant.answer)
+        return signing.answer(meant, view)
 
     async def _intent(self, request: Request) -> Answer:
-        token = _token(request.headers)
+        credential = read_credential(request)
         _query(request, ())
         (intent,) = request.parameters
         if _INTENT.fullmatch(intent) is None:
             raise _failed("unknown_intent", f"expected the id of an intent, found {shortened(intent)!r}")
-        view: IntentView = await self._asker.ask(Show(token, intent), seconds=ASK_SECONDS)
+        view: IntentView = await self._asker.ask(
+            credential.question(lambda token: Show(token, intent)), seconds=ASK_SECONDS, answer=Show.answer
+        )
         return answers.answer_intent(view)
 
     async def _info(self, request: Request) -> Answer:
-        token = _token(request.headers)
+        credential = read_credential(request)
         wanted = _query(request, ("wallet_name", "hotkey_name"))
-        info: InfoView = await self._asker.ask(Info(token), seconds=ASK_SECONDS)
+        info: InfoView = await self._asker.ask(credential.question(Info), seconds=ASK_SECONDS, answer=Info.answer)
         for key in info.keys:
             if wanted.get("wallet_name", key.wallet) == key.wallet and (
                 wanted.get("hotkey_name", key.hotkey) == key.hotkey
@@ -184,6 +188,10 @@ class Desk:
         if self._ready is None or now - self._ready[0] > READY_KEPT_SECONDS:
             self._ready = now, await self._missing()
         return answers.answer_ready(self._ready[1], __version__)
+
+    async def _describe(self, request: Request) -> Answer:
+        _query(request, ())
+        return self._description
 
     async def _missing(self) -> dict[str, str]:
         try:
@@ -210,32 +218,6 @@ def _since(begun: float) -> str:
 
 def _failed(code: str, message: str, hint: str = "") -> Failed:
     return Failed(Refusal(code, message, hint))
-
-
-def _token(fields: Fields) -> str:
-    values = fields.get_all("authorization")
-    hint = "send Authorization: Bearer and the token that 'wallet-guard client add' printed"
-    if not values:
-        raise _failed("unauthorized", "expected an Authorization field, found none", hint)
-    match = _BEARER.fullmatch(values[0]) if len(values) == 1 else None
-    if match is None or len(match[1]) > MAX_TOKEN_CHARACTERS:
-        # Not quoted: what is there may be a token with a slip of the pen.
-        raise _failed("unauthorized", "expected one Authorization field of the form 'Bearer TOKEN'", hint)
-    if match[1] in KNOWN_DEFAULT_TOKENS:
-        raise _failed("unauthorized", "expected a token of your own, found a known default", hint)
-    return match[1]
-
-
-def _idempotency_key(fields: Fields) -> str | None:
-    values = fields.get_all("idempotency-key")
-    if not values:
-        return None
-    if len(values) > 1 or not _KEY.fullmatch(values[0]) or len(values[0]) > MAX_IDEMPOTENCY_KEY_CHARACTERS:
-        raise _failed(
-            "invalid_header",
-            f"Idempotency-Key: expected once 1 to {MAX_IDEMPOTENCY_KEY_CHARACTERS} visible characters",
-        )
-    return values[0]
 
 
 def _check_json(fields: Fields) -> None:

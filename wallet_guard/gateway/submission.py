@@ -15,10 +15,12 @@ from typing import Any, TypeVar
 
 from wallet_guard.gateway import answers
 from wallet_guard.gateway.answers import Answer
+from wallet_guard.gateway.credentials import Credential
 from wallet_guard.gateway.waits import TooManyWaits, Waits, ended, reached
 from wallet_guard.ipc.answers import Refusal
 from wallet_guard.ipc.asker import Asker, RefusedError, Unavailable
 from wallet_guard.ipc.intents import Accept, IntentView, Show, State
+from wallet_guard.ipc.questions import Question
 from wallet_guard.orders.weights import Order
 
 T = TypeVar("T")
@@ -40,9 +42,9 @@ ACCEPT_ATTEMPTS = 3
 
 @dataclass(frozen=True, slots=True)
 class Envelope:
-    """Who asks: the token, and the key that makes asking twice the same as asking once."""
+    """Who asks, and the key that makes asking twice the same as asking once."""
 
-    token: str
+    credential: Credential
     idempotency_key: str | None
 
 
@@ -67,12 +69,12 @@ class Submissions:
         """The answer to an order, when its goal is reached, the intent has ended or time is up."""
         # A key of our own lets us ask again when the signer's connection breaks, for a client that gave none.
         key = envelope.idempotency_key or f"gateway-{secrets.token_hex(16)}"
-        accept = Accept(envelope.token, key, order.queue, order.request)
+        accept = envelope.credential.question(lambda token: Accept(token, key, order.queue, order.request))
         most = GOAL_SECONDS[order.goal]
         seconds = min(order.timeout_seconds or most, most)
         try:
-            with self._waits.place(envelope.token):
-                return await self._submit(accept, order.goal, seconds)
+            with self._waits.place(envelope.credential.who):
+                return await self._submit(accept, order, envelope.credential, seconds)
         except TooManyWaits as error:
             refusal = Refusal("too_many_waiting", str(error), "wait for answers first", retry_after_seconds=1)
             return answers.answer_refusal(refusal, now_ms=_now_ms(), submitted="no")
@@ -83,29 +85,30 @@ class Submissions:
         except TimeoutError:
             return answers.answer_unsure("stopping", "the server is stopping", key, asked=True)
 
-    async def _submit(self, accept: Accept, goal: State, seconds: float) -> Answer:
+    async def _submit(self, accept: Question, order: Order, credential: Credential, seconds: float) -> Answer:
         begun = time.monotonic()
         view = await self._stoppable(self._accept(accept, min(seconds, ACCEPT_SECONDS)), None)
         left = max(0.0, begun + seconds - time.monotonic())
         ends_ms = _now_ms() + int(left * 1000)
-        show = partial(self._show, Show(accept.token, view.intent), left)
+        intent = view.intent
+        show = partial(self._show, credential.question(lambda token: Show(token, intent)), left)
         with self._waits.follow(view) as wait, contextlib.suppress(TimeoutError):
             await self._stoppable(
-                wait.until(lambda view: reached(view, goal) or _kept(view, accept.queue, ends_ms), show), left
+                wait.until(lambda view: reached(view, order.goal) or _kept(view, order.queue, ends_ms), show), left
             )
-        return self._outcome(wait.view, accept, goal, seconds)
+        return self._outcome(wait.view, order, seconds)
 
-    def _outcome(self, view: IntentView, accept: Accept, goal: State, seconds: float) -> Answer:
+    def _outcome(self, view: IntentView, order: Order, seconds: float) -> Answer:
         now_ms = _now_ms()
         if ended(view):
             return answers.answer_ended(view, now_ms=now_ms)
-        if reached(view, goal):
+        if reached(view, order.goal):
             return answers.answer_reached(view)
         if self._stopping:
             return answers.answer_stopping(view, now_ms=now_ms)
-        if _kept(view, accept.queue, now_ms):
+        if _kept(view, order.queue, now_ms):
             return answers.answer_queued(view)
-        return answers.answer_late(view, goal, seconds, now_ms=now_ms)
+        return answers.answer_late(view, order.goal, seconds, now_ms=now_ms)
 
     async def _stoppable(self, work: Coroutine[Any, Any, T], seconds: float | None) -> T:
         """The result of ``work``.
@@ -120,7 +123,7 @@ class Submissions:
             finally:
                 self._limits.discard(limit)
 
-    async def _accept(self, accept: Accept, seconds: float) -> IntentView:
+    async def _accept(self, accept: Question, seconds: float) -> IntentView:
         """The signer's yes.
 
         Raises:
@@ -134,7 +137,7 @@ class Submissions:
             if left <= 0:
                 break
             try:
-                view: IntentView = await self._asker.ask(accept, seconds=left)
+                view: IntentView = await self._asker.ask(accept, seconds=left, answer=IntentView)
             except Unavailable as error:
                 if not error.asked:
                     raise Unavailable(str(error), asked=asked) from error
@@ -143,9 +146,9 @@ class Submissions:
                 return view
         raise Unavailable(f"the signer did not answer within {seconds:g} s", asked=asked)
 
-    async def _show(self, show: Show, seconds: float) -> IntentView | None:
+    async def _show(self, show: Question, seconds: float) -> IntentView | None:
         try:
-            view: IntentView = await self._asker.ask(show, seconds=seconds)
+            view: IntentView = await self._asker.ask(show, seconds=seconds, answer=IntentView)
         except (Unavailable, RefusedError):
             # Away: the next connection makes us ask again. Refused (the token was revoked just now): the
             # signer will not seal for it either, and that comes as an event.

@@ -1,55 +1,15 @@
-"""Signs of life to the service manager, each earned by a request that was read, routed and answered.
+"""Signs of life of the gateway: see ``net.watchdog``."""
 
-A timer alone would go on while requests hang. The request goes through a socket pair into the same server as
-everybody's; so it costs no file, no permission and no network. A connection that is closed at once, because the
-ceilings are reached, is a sign of life too: a crowd is no reason to be killed.
-"""
-
-import asyncio
-import logging
-import socket
 from collections.abc import Mapping
 
 from wallet_guard.host.readiness import notify
-from wallet_guard.net.connection import HttpConnection
+from wallet_guard.net import watchdog
 from wallet_guard.net.server import Server
 
-log = logging.getLogger(__name__)
-
-MAX_PERIOD_SECONDS = 10.0
-"""Between two looks at oneself; never more than a third of what the manager allows."""
-
-_REQUEST = b"GET /health HTTP/1.1\r\nHost: watchdog\r\nConnection: close\r\n\r\n"
+PATH = "/health"
 
 
 async def keep_alive(server: Server, environment: Mapping[str, str]) -> None:
     """Tells ``WATCHDOG=1`` for each round trip, until cancelled; returns at once where nobody watches."""
-    microseconds = environment.get("WATCHDOG_USEC", "")
-    if not microseconds.isdecimal() or int(microseconds) == 0:
-        return
-    period = min(MAX_PERIOD_SECONDS, int(microseconds) / 3_000_000)
-    while True:
-        try:
-            async with asyncio.timeout(period):
-                await round_trip(server)
-        except (OSError, TimeoutError) as error:
-            log.warning(f"no answer to a request of our own: {type(error).__name__}")
-        else:
-            notify("WATCHDOG=1", environment)
-        await asyncio.sleep(period)
-
-
-async def round_trip(server: Server) -> bytes:
-    """What the server says to GET /health: the first bytes of an answer, or none if it closes the connection."""
-    loop = asyncio.get_running_loop()
-    ours, theirs = socket.socketpair()
-    with ours:
-        ours.setblocking(False)
-        theirs.setblocking(False)
-        # Before anybody reads: a server that closes at once must not break the writing.
-        ours.send(_REQUEST)
-        await loop.connect_accepted_socket(lambda: HttpConnection(server), theirs)
-        try:
-            return await loop.sock_recv(ours, 32)
-        except ConnectionResetError:
-            return b""
+    allowed = environment.get("WATCHDOG_USEC", "")
+    await watchdog.keep_alive(server, PATH, allowed, lambda: notify("WATCHDOG=1", environment))

@@ -91,8 +91,8 @@ class Asker:
         finally:
             self._drop("the asker was closed")
 
-    async def ask(self, question: Question, *, seconds: float) -> Any:
-        """The signer's answer, an instance of ``question.answer``.
+    async def ask(self, question: Question, *, seconds: float, answer: type[Any] | None = None) -> Any:
+        """The signer's answer, an instance of ``answer``, or of ``question.answer`` where that is left out.
 
         Raises:
             RefusedError: the signer says no.
@@ -120,7 +120,7 @@ class Asker:
             self._waiting.pop(number, None)
         if "refusal" in message:
             raise RefusedError(from_json(Refusal, message["refusal"]))
-        return from_json(question.answer, message.get("answer"))
+        return from_json(answer or question.answer, message.get("answer"))
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         packets = PacketReader(MAX_PACKET_BYTES)

@@ -41,6 +41,8 @@ class ClientView:
     per_hour: int
     created_ms: int
     revoked_ms: int | None
+    public_key: str | None = None
+    """The ss58 address of the Ed25519 key that signs its requests; None for one that has a token."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +71,7 @@ class ClientAdd:
     """A new client.
 
     ``token`` None makes one (256 bits); a token given is refused if short or one of the known defaults.
+    ``public_key``: the ss58 address of an Ed25519 key. Such a client has no token: it signs its requests.
     """
 
     name: str
@@ -78,6 +81,7 @@ class ClientAdd:
     netuids: tuple[int, ...] | None
     per_hour: int
     token: str | None = field(repr=False)
+    public_key: str | None = None
 
     ask: ClassVar[str] = "client_add"
     answer: ClassVar[type]
@@ -85,10 +89,10 @@ class ClientAdd:
 
 @dataclass(frozen=True, slots=True)
 class ClientAdded:
-    """The one time that a token is seen."""
+    """The one time that a token is seen; None for a client with a key of its own."""
 
     client: ClientView
-    token: str = field(repr=False)
+    token: str | None = field(repr=False)
 
 
 ClientAdd.answer = ClientAdded

@@ -14,6 +14,7 @@ from typing import Any, ClassVar, Protocol
 from wallet_guard.ipc.admin import AllowPlain, AuditCheckpoint, Lock, StatusAsk, Unlock
 from wallet_guard.ipc.chain import Pull, Pulse, Report, Runtime, Seal
 from wallet_guard.ipc.clients import ClientAdd, ClientRevoke, Info
+from wallet_guard.ipc.clientsigned import ClientSigned
 from wallet_guard.ipc.health import Health
 from wallet_guard.ipc.intents import Accept, Show
 from wallet_guard.ipc.signatures import IssueHubSession, IssueSession, SignExtrinsic, SignRequest, SignText
@@ -30,7 +31,7 @@ def _table(*questions: type[Any]) -> dict[str, type[Any]]:
     return {question.ask: question for question in questions}
 
 
-GATEWAY = _table(Accept, Show, Info, Health, SignRequest, SignExtrinsic, IssueSession, SignText)
+GATEWAY = _table(Accept, Show, Info, Health, SignRequest, SignExtrinsic, IssueSession, SignText, ClientSigned)
 
 HUB = _table(IssueHubSession, Health)
 

@@ -166,7 +166,9 @@ def _era(value: Any) -> tuple[int | None, int]:
     return era.integer("period", MAX_U32), era.integer("current", MAX_U32)
 
 
-SIGNATURES: dict[str, Callable[[str, bytes], Any]] = {
+Signature = SignRequest | IssueSession | SignExtrinsic | SignText
+
+SIGNATURES: dict[str, Callable[[str, bytes], Signature]] = {
     "/wallet/request": parse_request,
     "/wallet/session": parse_session,
     "/wallet/extrinsic": parse_extrinsic,

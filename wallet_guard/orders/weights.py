@@ -4,6 +4,7 @@ Shape (the seed's, and what we add)::
 
     {"wallet_name": "validator",
      "hotkey_name": "default",              optional
+     "idempotency_key": "…",                optional: the header of that name, for requests that a client signs
      "transaction_data": {
         "netuid": 2,
         "uids": [1, 2, 3],                  left out where weights is an object
@@ -22,7 +23,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from wallet_guard.ipc.intents import State
+from wallet_guard.ipc.intents import MAX_IDEMPOTENCY_KEY_CHARACTERS, State
 from wallet_guard.ipc.wishes import MAX_TARGETS, SetWeights, Wish
 from wallet_guard.orders.fields import (
     BodyError,
@@ -44,6 +45,7 @@ MAX_U8, MAX_U16, MAX_U64 = 2**8 - 1, 2**16 - 1, 2**64 - 1
 MAX_WEIGHT = 1e300
 """Weights are relative, so any scale will do, as long as the sum of them all stays finite."""
 
+_IDEMPOTENCY_KEY = re.compile(r"[!-~]+")
 _UID = re.compile(r"0|[1-9][0-9]{0,4}", re.ASCII)
 # Base58 without 0, O, I, l; 32 bytes with a prefix of one or two and a checksum of two. The signer decodes
 # it.
@@ -55,12 +57,14 @@ class Order:
     """What the client wants: the request for the signer, and how far to wait for it.
 
     ``goal`` is the state that makes a 200. ``timeout_seconds`` is the client's own wish, None without one.
+    ``idempotency_key`` is the one in the body, None without one.
     """
 
     request: Wish
     queue: bool
     goal: State
     timeout_seconds: float | None
+    idempotency_key: str | None = None
 
 
 def parse_order(body: bytes) -> Order:
@@ -69,7 +73,7 @@ def parse_order(body: bytes) -> Order:
     Raises:
         BodyError: not JSON, or not this shape.
     """
-    outer = Fields(parse_json(body), "", ("wallet_name", "hotkey_name", "transaction_data"))
+    outer = Fields(parse_json(body), "", OUTER_FIELDS)
     inner = Fields(outer.required("transaction_data"), "transaction_data", _TRANSACTION_FIELDS)
     uids, hotkeys, weights = _targets(inner)
     request = SetWeights(
@@ -83,9 +87,15 @@ def parse_order(body: bytes) -> Order:
         version_key=read_integer(inner.get("version_key", 0), "transaction_data.version_key", MAX_U64),
     )
     return Order(
-        request=request, queue=inner.boolean("queue"), goal=read_goal(inner), timeout_seconds=read_timeout(inner)
+        request=request,
+        queue=inner.boolean("queue"),
+        goal=read_goal(inner),
+        timeout_seconds=read_timeout(inner),
+        idempotency_key=read_idempotency_key(outer),
     )
 
+
+OUTER_FIELDS = ("wallet_name", "hotkey_name", "transaction_data", "idempotency_key")
 
 _TRANSACTION_FIELDS = (
     "netuid",
@@ -163,6 +173,16 @@ def read_goal(inner: Fields) -> State:
     if finalization:
         return State.FINALIZED
     return State.IN_BLOCK if inclusion else State.SUBMITTED
+
+
+def read_idempotency_key(outer: Fields) -> str | None:
+    """``idempotency_key``; None if it is left out."""
+    if "idempotency_key" not in outer:
+        return None
+    key = outer.text("idempotency_key", MAX_IDEMPOTENCY_KEY_CHARACTERS)
+    if not _IDEMPOTENCY_KEY.fullmatch(key):
+        raise BodyError("idempotency_key: expected visible ASCII characters")
+    return key
 
 
 def read_timeout(inner: Fields) -> float | None:

@@ -27,7 +27,15 @@ from wallet_guard.ipc.wishes import (
     Wish,
 )
 from wallet_guard.orders.fields import BodyError, Fields, parse_json, read_name
-from wallet_guard.orders.weights import MAX_U8, MAX_U16, Order, read_goal, read_timeout
+from wallet_guard.orders.weights import (
+    MAX_U8,
+    MAX_U16,
+    OUTER_FIELDS,
+    Order,
+    read_goal,
+    read_idempotency_key,
+    read_timeout,
+)
 
 MAX_U32 = 2**32 - 1
 
@@ -96,9 +104,15 @@ def parse_wish(kind: str, body: bytes) -> Order:
         BodyError: not JSON, or not this shape.
     """
     known, read = _WISHES[kind]
-    outer = Fields(parse_json(body), "", ("wallet_name", "hotkey_name", "transaction_data"))
+    outer = Fields(parse_json(body), "", OUTER_FIELDS)
     inner = Fields(outer.required("transaction_data"), "transaction_data", (*_WAITING, *known))
     wallet = read_name(outer.required("wallet_name"), "wallet_name")
     hotkey = read_name(outer.get("hotkey_name", "default"), "hotkey_name")
     wish = read((wallet, hotkey, inner.integer("netuid", MAX_U16)), inner)
-    return Order(request=wish, queue=False, goal=read_goal(inner), timeout_seconds=read_timeout(inner))
+    return Order(
+        request=wish,
+        queue=False,
+        goal=read_goal(inner),
+        timeout_seconds=read_timeout(inner),
+        idempotency_key=read_idempotency_key(outer),
+    )

@@ -13,12 +13,12 @@ from wallet_guard.ipc.answers import Refusal
 from wallet_guard.ipc.clients import ClientView
 from wallet_guard.ipc.intents import MAX_IDEMPOTENCY_KEY_CHARACTERS, Accept, IntentView, Show
 from wallet_guard.ipc.records import to_json
-from wallet_guard.ipc.wishes import MAX_TARGETS, SetWeights
+from wallet_guard.ipc.wishes import MAX_TARGETS, SetWeights, Wish
 from wallet_guard.signer.calls import WishError, check_wish
 from wallet_guard.signer.desk import Desk
-from wallet_guard.signer.grants import HOUR_MS, Asked, check_grant, deny, find_client, find_key
+from wallet_guard.signer.grants import Asked, Granted, Moment, check, deny, find_client, find_key
 from wallet_guard.signer.journal import Intent
-from wallet_guard.signer.keys import Key
+from wallet_guard.signer.rules import INTERVALS, LIMITS, PERMISSIONS, Vector, vector_asked
 from wallet_guard.signer.weights import WeightsError, check_weights
 
 MAX_OPEN_PER_CLIENT = 256
@@ -36,18 +36,29 @@ MAX_MECHID = 15
 U64_MAX = 2**64 - 1
 
 
-def accept(desk: Desk, question: Accept) -> IntentView | Refusal:
-    """The intent, new or the one that the same idempotency key made before; or why not."""
+def accept(desk: Desk, question: Accept, intent_id: str = "") -> IntentView | Refusal:
+    """The intent, new or the one that the same idempotency key made before; or why not.
+
+    ``intent_id`` is the id of a new one; "" draws it.
+    """
     client = find_client(desk, question.token)
     if isinstance(client, Refusal):
         return client
     request = question.request
-    asked = Asked(request.wallet, request.hotkey, request.kind, request.netuid)
-    refusal = _check_shape(question) or check_grant(client, asked) or desk.check_unlocked()
+    asked = asked_of(request)
+    refusal = _check_shape(question) or check(desk, client, asked, PERMISSIONS) or desk.check_unlocked()
     if refusal is not None:
         return deny(desk, client.name, asked, refusal)
     request_sha256 = _digest(question)
     known = desk.journal.intent_by_key(client.name, question.idempotency_key) if question.idempotency_key else None
+    if known is not None and known.generation != desk.generation.number:
+        old = Refusal(
+            "old_key",
+            "this idempotency key was used before the guard's journal was restored from a backup",
+            "see what became of its intent and of the chain; use a new key for a new request",
+            intent=known.id,
+        )
+        return deny(desk, client.name, asked, old)
     if known is not None:
         if known.request_sha256 == request_sha256:
             return desk.view(known)
@@ -61,10 +72,13 @@ def accept(desk: Desk, question: Accept) -> IntentView | Refusal:
     key = find_key(desk, asked)
     if isinstance(key, Refusal):
         return deny(desk, client.name, asked, key)
-    refusal = _check_ceilings(desk, client)
+    # One that waits is asked for its intervals when it is sealed.
+    limits = tuple(rule for rule in LIMITS if not (question.queue and rule in INTERVALS))
+    moment = Moment(key.ss58_address, vector=vector_of(request))
+    refusal = check(desk, client, asked, limits, moment) or _check_open(desk, client)
     if refusal is not None:
         return deny(desk, client.name, asked, refusal)
-    return _write(desk, client, key, question, request_sha256)
+    return _write(desk, Granted(client, key), question, request_sha256, intent_id or desk.random_hex(16))
 
 
 def show(desk: Desk, question: Show) -> IntentView | Refusal:
@@ -78,11 +92,11 @@ def show(desk: Desk, question: Show) -> IntentView | Refusal:
     return desk.view(intent)
 
 
-def _write(desk: Desk, client: ClientView, key: Key, question: Accept, request_sha256: bytes) -> IntentView:
-    now, request = desk.now_ms(), question.request
+def _write(desk: Desk, granted: Granted, question: Accept, request_sha256: bytes, intent_id: str) -> IntentView:
+    client, key, now, request = granted.client, granted.key, desk.now_ms(), question.request
     mechid = request.mechid if isinstance(request, SetWeights) else 0
     intent = Intent(
-        id=desk.random_hex(16),
+        id=intent_id,
         kind=request.kind,
         client=client.name,
         wallet=key.wallet,
@@ -94,6 +108,7 @@ def _write(desk: Desk, client: ClientView, key: Key, question: Accept, request_s
         request_sha256=request_sha256,
         idempotency_key=question.idempotency_key,
         queue=question.queue,
+        generation=desk.generation.number,
         accepted_ms=now,
         deadline_ms=now + int(desk.config.signer.deadline_seconds * 1000),
     )
@@ -120,15 +135,20 @@ def _digest(question: Accept) -> bytes:
     return sha256(json.dumps(meant, separators=(",", ":"), sort_keys=True).encode()).digest()
 
 
-def _check_ceilings(desk: Desk, client: ClientView) -> Refusal | None:
-    now = desk.now_ms()
-    if desk.journal.count_accepted(client.name, now - HOUR_MS) >= client.per_hour:
-        return Refusal(
-            "rate_limited",
-            f"expected at most {client.per_hour} accepted requests an hour of this client",
-            "wait, or ask the operator for a higher rate",
-            retry_after_seconds=60,
-        )
+def asked_of(request: Wish) -> Asked:
+    """What the rules must know of a wish."""
+    mechid = request.mechid if isinstance(request, SetWeights) else None
+    return Asked(request.wallet, request.hotkey, request.kind, request.netuid, mechid=mechid)
+
+
+def vector_of(request: Wish) -> Vector | None:
+    """The shares that are asked for; None where there are none, or none by uid yet."""
+    if not isinstance(request, SetWeights) or request.uids is None:
+        return None
+    return vector_asked(request.uids, request.weights)
+
+
+def _check_open(desk: Desk, client: ClientView) -> Refusal | None:
     if desk.journal.count_open(client.name) >= MAX_OPEN_PER_CLIENT or desk.journal.count_open() >= MAX_OPEN:
         return Refusal(
             "too_many_open",

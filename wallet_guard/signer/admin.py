@@ -6,7 +6,16 @@ from hashlib import sha256
 from wallet_guard import __version__
 from wallet_guard.host.config import ConfigurationError
 from wallet_guard.host.private import check_name
-from wallet_guard.ipc.admin import AllowPlain, AuditCheckpoint, CheckpointView, Lock, StatusAsk, StatusView, Unlock
+from wallet_guard.ipc.admin import (
+    AllowPlain,
+    AuditCheckpoint,
+    CheckpointView,
+    Lock,
+    LockedKey,
+    StatusAsk,
+    StatusView,
+    Unlock,
+)
 from wallet_guard.ipc.answers import Done, Refusal
 from wallet_guard.ipc.clients import (
     CALLS,
@@ -20,6 +29,7 @@ from wallet_guard.ipc.clients import (
 )
 from wallet_guard.ipc.health import Health, HealthView
 from wallet_guard.signed.audit import Point
+from wallet_guard.signed.schemes import AddressError, public_key_of
 from wallet_guard.signer.accept import MAX_NETUID
 from wallet_guard.signer.desk import Desk
 from wallet_guard.signer.grants import find_client
@@ -62,7 +72,7 @@ def client_add(desk: Desk, question: ClientAdd) -> ClientAdded | Refusal:
     if why:
         return Refusal("invalid_request", why)
     token = question.token
-    if token is None:
+    if token is None and question.public_key is None:
         raw = bytes.fromhex(desk.random_hex(TOKEN_BYTES))
         token = "wg_" + base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
     client = ClientView(
@@ -74,9 +84,10 @@ def client_add(desk: Desk, question: ClientAdd) -> ClientAdded | Refusal:
         per_hour=question.per_hour,
         created_ms=desk.now_ms(),
         revoked_ms=None,
+        public_key=question.public_key,
     )
     with desk.journal.transaction() as writer:
-        writer.add_client(sha256(token.encode()).digest(), client)
+        writer.add_client(None if token is None else sha256(token.encode()).digest(), client)
         writer.record(
             client.created_ms,
             "client_added",
@@ -85,6 +96,7 @@ def client_add(desk: Desk, question: ClientAdd) -> ClientAdded | Refusal:
             calls=client.calls,
             netuids=client.netuids,
             per_hour=client.per_hour,
+            public_key=client.public_key,
         )
     return ClientAdded(client, token)
 
@@ -107,7 +119,21 @@ def _wrong_client(desk: Desk, question: ClientAdd) -> str:
     why = _wrong_grant(question)
     if why:
         return why
+    if question.public_key is not None:
+        return _wrong_key(question, {client.public_key for _, client in known})
     return _wrong_token(question.token, {digest for digest, _ in known})
+
+
+def _wrong_key(question: ClientAdd, known: set[str | None]) -> str:
+    if question.token is not None:
+        return "token: expected none for a client that has a key"
+    try:
+        public_key_of(str(question.public_key))
+    except AddressError as error:
+        return f"public_key: {error}"
+    if question.public_key in known:
+        return "public_key: expected a new one, this one is another client's"
+    return ""
 
 
 def _wrong_grant(question: ClientAdd) -> str:
@@ -168,17 +194,40 @@ def lock(desk: Desk, question: Lock) -> Done:
     return Done()
 
 
-def unlock(desk: Desk, _question: Unlock) -> Done | Refusal:
+def unlock(desk: Desk, question: Unlock) -> Done | Refusal:
     """Signs again; what was accepted and is not over its deadline goes on. Nothing to do where it is open."""
+    if question.key:
+        return _unlock_key(desk, question.key)
     if not desk.lockdown.why:
         return Done()
+    left_ms = desk.generation.until_ms - desk.now_ms()
+    if left_ms > 0 and not question.force:
+        seconds = -(-left_ms // 1000)
+        return Refusal(
+            "too_early",
+            f"the journal was restored from a backup: what was signed after it may live for another "
+            f"{seconds // 60} min {seconds % 60} s, and could be signed again",
+            "unlock then; '--force' if you know that nothing was signed after the backup",
+            retry_after_seconds=seconds,
+        )
     try:
-        desk.lockdown.release(desk.now_ms())
+        desk.lockdown.release(desk.now_ms(), forced=left_ms > 0)
     except OSError as error:
         return Refusal("lock_file", f"the lock file cannot be removed: {error.strerror}", "mend that, then unlock")
     # What was put off only because of the lock is due now.
     desk.retry_ms.clear()
     desk.on_work()
+    return Done()
+
+
+def _unlock_key(desk: Desk, name: str) -> Done | Refusal:
+    key = desk.keys.find(*name.partition("/")[::2])
+    if key is None:
+        return Refusal("unknown_wallet", f"expected a loaded hotkey (wallet/hotkey), found {name[:130]!r}")
+    if desk.lanes.why(key.ss58_address):
+        desk.lanes.release(key, desk.now_ms())
+        desk.retry_ms.clear()
+        desk.on_work()
     return Done()
 
 
@@ -230,5 +279,11 @@ def status(desk: Desk, _question: StatusAsk) -> StatusView:
         finalized_block=pulse.finalized_block if pulse else None,
         audit_seq=seq,
         audit_head=head.hex(),
+        locked_keys=tuple(
+            LockedKey(key.wallet, key.hotkey, desk.lanes.why(key.ss58_address))
+            for key in desk.keys
+            if desk.lanes.why(key.ss58_address)
+        ),
+        generation=desk.generation.number,
         intents=tuple(desk.view(intent) for intent in desk.journal.newest_intents(STATUS_INTENTS)),
     )

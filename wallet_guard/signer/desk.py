@@ -3,7 +3,8 @@
 import hmac
 import logging
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any
@@ -16,9 +17,12 @@ from wallet_guard.ipc.intents import Failure, IntentView, State
 from wallet_guard.signed.checkpoint import AuditKey
 from wallet_guard.signer.auditkey import open_audit_key
 from wallet_guard.signer.compose import Runtime
+from wallet_guard.signer.generation import Generation, open_generation
 from wallet_guard.signer.journal import Intent, Journal, Writer
 from wallet_guard.signer.keys import Key, Keyring
+from wallet_guard.signer.lanes import Lanes
 from wallet_guard.signer.lockdown import Lockdown
+from wallet_guard.signer.policies import Policies, open_policies
 
 log = logging.getLogger(__name__)
 
@@ -28,8 +32,10 @@ MAX_RUNTIMES = 2
 GENESIS_META = "genesis"
 
 MAX_DENIALS_A_MINUTE = 60
-"""Of one client, written one by one; the rest is counted. A program that asks the wrong thing in a loop could fill the
-disk otherwise, at 300 bytes a refusal."""
+"""Of one client, written one by one; the rest is counted.
+
+A program that asks the wrong thing in a loop could fill the disk otherwise, at 300 bytes a refusal.
+"""
 
 
 @dataclass(slots=True)
@@ -69,15 +75,40 @@ class Desk:
     strangers: int = 0
     """Refused questions without a valid token since the last minute's record: counted, not written one by one."""
 
+    admitted: dict[str, ClientView] = field(default_factory=dict)
+    """Tokens that are good while one question is answered (``admitting``)."""
+
     audit_key: AuditKey = field(init=False)
     """Signs checkpoints of the audit chain."""
     lockdown: Lockdown = field(init=False)
+    policies: Policies = field(init=False)
+    generation: Generation = field(init=False)
+    lanes: Lanes = field(init=False)
 
     def __post_init__(self) -> None:
         self.audit_key = open_audit_key(self.journal.path.parent, self.random_hex)
+        self.generation = open_generation(self.journal, self.now_ms(), self.block_ms)
         self.lockdown = Lockdown(self.journal)
-        # Whoever gets a key gets it from here, so there is no way to a signature around the lock.
-        self.keys.guard(self.lockdown.check)
+        self.policies = open_policies(self.config.policy_path)
+        self.lanes = Lanes(self.journal)
+        # Whoever gets a key gets it from here, so there is no way to a signature around the locks.
+        self.keys.guard(self._check_open)
+
+    def _check_open(self, ss58_address: str) -> None:
+        self.lockdown.check()
+        self.lanes.check(ss58_address)
+
+    def check_key_unlocked(self, key: Key) -> Refusal | None:
+        """Why nothing is signed with this key, None if it is; see ``check_unlocked``."""
+        why = self.lanes.why(key.ss58_address)
+        if not why:
+            return None
+        name = f"{key.wallet}/{key.hotkey}"
+        return Refusal(
+            "locked",
+            f"hotkey {name} is locked: {why}",
+            f"its operator finds the other one and stops it, then says 'wallet-guard unlock --key {name}'",
+        )
 
     def check_unlocked(self) -> Refusal | None:
         """Why nothing is signed now, None if it is. For a polite answer early; every key asks again by itself."""
@@ -100,11 +131,37 @@ class Desk:
 
     def client_of(self, token: str) -> ClientView | None:
         """The client whose token this is, None for a stranger's or a revoked one. Takes the same time either way."""
+        if token in self.admitted:
+            return self.admitted[token]
         digest, found = sha256(token.encode("utf-8", "surrogatepass")).digest(), None
         for token_sha256, client in self.journal.clients():
             if hmac.compare_digest(token_sha256, digest) and client.revoked_ms is None:
                 found = client
         return found
+
+    def client_named(self, name: str) -> ClientView | None:
+        """The client of that name, None if there is none or it was revoked."""
+        for _, client in self.journal.clients():
+            if client.name == name and client.revoked_ms is None:
+                return client
+        return None
+
+    def client_with_key(self, address: str) -> ClientView | None:
+        """The client that signs with this key, None for a stranger's or a revoked one."""
+        for _, client in self.journal.clients():
+            if client.public_key == address and client.revoked_ms is None:
+                return client
+        return None
+
+    @contextmanager
+    def admitting(self, client: ClientView) -> Iterator[str]:
+        """A token that is this client's until the block ends: for one that has proved itself in another way."""
+        token = self.random_hex(32)
+        self.admitted[token] = client
+        try:
+            yield token
+        finally:
+            del self.admitted[token]
 
     def key_of(self, intent: Intent) -> Key | None:
         """The key that the intent was accepted for, None if it is no longer loaded (or another lies under its name)."""

@@ -7,18 +7,20 @@ hostile.
 
 import logging
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from wallet_guard.ipc.admin import AllowPlain, AuditCheckpoint, Lock, StatusAsk, Unlock
 from wallet_guard.ipc.answers import Refusal
 from wallet_guard.ipc.chain import Pull, Pulse, Report, Runtime, Seal
 from wallet_guard.ipc.clients import ClientAdd, ClientRevoke, Info
+from wallet_guard.ipc.clientsigned import ClientSigned
 from wallet_guard.ipc.health import Health
 from wallet_guard.ipc.intents import Accept, Show
 from wallet_guard.ipc.questions import ADMIN, CHAIN, GATEWAY, HUB
 from wallet_guard.ipc.records import from_json, to_json
 from wallet_guard.ipc.signatures import IssueHubSession, IssueSession, SignExtrinsic, SignRequest, SignText
-from wallet_guard.signer import accept, admin, extrinsics, follow, requests, seal, sessions, tasks, texts
+from wallet_guard.signer import accept, admin, clientkeys, extrinsics, follow, requests, seal, sessions, tasks, texts
 from wallet_guard.signer.desk import Desk
 from wallet_guard.signer.journal import JournalError
 from wallet_guard.signer.lockdown import LockedError
@@ -49,6 +51,9 @@ ANSWERERS: dict[type[Any], Answerer] = {
     Lock: admin.lock,
     Unlock: admin.unlock,
     AuditCheckpoint: admin.audit_checkpoint,
+    ClientSigned: lambda desk, question: clientkeys.answer_signed(
+        desk, question, ANSWERERS, partial(_spring_canary, desk)
+    ),
 }
 
 TABLES = {"gateway": GATEWAY, "hub": HUB, "chain": CHAIN, "admin": ADMIN}

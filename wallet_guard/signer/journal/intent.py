@@ -73,6 +73,8 @@ class Intent:
     block_hash: str | None = None
     block_number: int | None = None
     failure: Failure | None = None
+    generation: int = 1
+    """The journal's when it was accepted (``signer.generation``)."""
 
     @property
     def final(self) -> bool:

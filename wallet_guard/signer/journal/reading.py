@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from wallet_guard.ipc.clients import ClientView
 from wallet_guard.signed.audit import Record
 from wallet_guard.signer.journal.intent import SELECT, Intent, from_row
+from wallet_guard.signer.rules import Signed
 
 _OPEN = "state NOT IN ('effective', 'failed', 'expired')"
 
@@ -43,9 +44,12 @@ class Reading:
         """The newest, newest first."""
         return self._many("ORDER BY accepted_ms DESC, id LIMIT ?", count)
 
-    def count_accepted(self, client: str, since_ms: int) -> int:
-        """How many intents of this client were accepted since then."""
-        return self._number("SELECT count(*) FROM intents WHERE client = ? AND accepted_ms >= ?", client, since_ms)
+    def count_accepted(self, client: str, since_ms: int, kind: str = "") -> int:
+        """How many intents of this client were accepted since then, of that kind or of all."""
+        query = "SELECT count(*) FROM intents WHERE client = ? AND accepted_ms >= ?"
+        if not kind:
+            return self._number(query, client, since_ms)
+        return self._number(query + " AND kind = ?", client, since_ms, kind)
 
     def count_open(self, client: str | None = None) -> int:
         """How many intents are unfinished, of one client or of all."""
@@ -86,6 +90,32 @@ class Reading:
         query = "SELECT coalesce(sum(count), 0) FROM tallies WHERE client = ? AND call = ? AND hour = ?"
         return self._number(query, client, call, hour)
 
+    def lane(self, ss58_address: str) -> int | None:
+        """Below this nonce all that was consumed is accounted for; None before the first contact."""
+        row = self._db.execute("SELECT nonce FROM lanes WHERE ss58_address = ?", (ss58_address,)).fetchone()
+        return int(row[0]) if row else None
+
+    def locked_lanes(self) -> dict[str, str]:
+        """Address → why nothing is signed with that hotkey."""
+        return dict(self._db.execute("SELECT ss58_address, why FROM lanes WHERE why != ''"))
+
+    def count_signatures(self, ss58_address: str, nonce: int) -> int:
+        """How many extrinsics were signed here under this nonce, as far as it still matters."""
+        query = "SELECT coalesce(sum(count), 0) FROM signatures WHERE ss58_address = ? AND nonce = ?"
+        return self._number(query, ss58_address, nonce)
+
+    def first_strange_nonce(self, ss58_address: str, least: int, below: int) -> int | None:
+        """The first nonce of that range under which nothing was signed here, None if there is none."""
+        expected = least
+        for (nonce,) in self._db.execute(
+            "SELECT nonce FROM signatures WHERE ss58_address = ? AND nonce >= ? AND nonce < ? ORDER BY nonce",
+            (ss58_address, least, below),
+        ):
+            if nonce != expected:
+                break
+            expected += 1
+        return expected if expected < below else None
+
     def lowest_nonce(self, ss58_address: str) -> int:
         """One above the highest nonce of this hotkey that we know to be final; 0 if none."""
         return self._number(
@@ -113,6 +143,14 @@ class Reading:
             mechid,
         )
 
+    def slot(self, ss58_address: str, netuid: int, mechid: int) -> Signed | None:
+        """The weights that were last signed for this slot, whatever became of them; None if there were none."""
+        row = self._db.execute(
+            "SELECT at_ms, block, weights FROM slots WHERE ss58_address = ? AND netuid = ? AND mechid = ?",
+            (ss58_address, netuid, mechid),
+        ).fetchone()
+        return Signed(row[0], row[1], tuple((uid, value) for uid, value in json.loads(row[2]))) if row else None
+
     def later_weights(self, intent: Intent) -> list[tuple[tuple[int, int], ...]]:
         """What was signed for the same slot under a higher nonce: it may rightly stand in this one's place."""
         later = self._many(
@@ -130,14 +168,15 @@ class Reading:
         return [each.request for each in later]
 
     def clients(self) -> list[tuple[bytes, ClientView]]:
-        """Every client with the SHA-256 of its token, revoked ones too."""
+        """Every client with the SHA-256 of its token (b"" of one that has a key), revoked ones too."""
         # Asked for with every question that carries a token, changed by the operator alone: kept until a write.
         if self._clients is None:
             rows = self._db.execute(
-                "SELECT token_sha256, name, wallet, hotkey, calls, netuids, per_hour, created_ms, revoked_ms "
+                "SELECT token_sha256, name, wallet, hotkey, calls, netuids, per_hour, created_ms, revoked_ms, "
+                "public_key "
                 "FROM clients ORDER BY created_ms, name"
             )
-            self._clients = [(token, _client(*columns)) for token, *columns in rows]
+            self._clients = [(token or b"", _client(*columns)) for token, *columns in rows]
         return self._clients
 
     def meta(self, key: str) -> str | None:
@@ -170,8 +209,8 @@ class Reading:
         return int(self._db.execute(query, values).fetchone()[0])
 
 
-def _client(name: str, wallet: str, hotkey: str, calls: str, netuids: str | None, *numbers: Any) -> ClientView:
-    per_hour, created_ms, revoked_ms = numbers
+def _client(name: str, wallet: str, hotkey: str, calls: str, netuids: str | None, *others: Any) -> ClientView:
+    per_hour, created_ms, revoked_ms, public_key = others
     return ClientView(
         name=name,
         wallet=wallet,
@@ -181,4 +220,5 @@ def _client(name: str, wallet: str, hotkey: str, calls: str, netuids: str | None
         per_hour=per_hour,
         created_ms=created_ms,
         revoked_ms=revoked_ms,
+        public_key=public_key,
     )

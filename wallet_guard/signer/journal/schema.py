@@ -6,8 +6,9 @@ SCHEMA_VERSION = 1
 SCHEMA = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
 CREATE TABLE clients (
-    name TEXT PRIMARY KEY, token_sha256 BLOB NOT NULL UNIQUE, wallet TEXT NOT NULL, hotkey TEXT NOT NULL,
-    calls TEXT NOT NULL, netuids TEXT, per_hour INTEGER NOT NULL, created_ms INTEGER NOT NULL, revoked_ms INTEGER
+    name TEXT PRIMARY KEY, token_sha256 BLOB UNIQUE, wallet TEXT NOT NULL, hotkey TEXT NOT NULL,
+    calls TEXT NOT NULL, netuids TEXT, per_hour INTEGER NOT NULL, created_ms INTEGER NOT NULL, revoked_ms INTEGER,
+    public_key TEXT UNIQUE, CHECK ((token_sha256 IS NULL) != (public_key IS NULL))
 ) STRICT;
 CREATE TABLE intents (
     id TEXT PRIMARY KEY, kind TEXT NOT NULL, client TEXT NOT NULL, wallet TEXT NOT NULL, hotkey TEXT NOT NULL,
@@ -18,7 +19,8 @@ CREATE TABLE intents (
     attempt INTEGER NOT NULL, nonce INTEGER, keep_nonce INTEGER NOT NULL, call TEXT, weights TEXT, uid INTEGER,
     rate_limit INTEGER, signed_ms INTEGER, dead_ms INTEGER, lost INTEGER NOT NULL,
     extrinsic BLOB, extrinsic_hash TEXT, era_birth INTEGER, era_death INTEGER,
-    reveal_round INTEGER, reveal_by_ms INTEGER, block_hash TEXT, block_number INTEGER, failure TEXT
+    reveal_round INTEGER, reveal_by_ms INTEGER, block_hash TEXT, block_number INTEGER, failure TEXT,
+    generation INTEGER NOT NULL
 ) STRICT;
 CREATE UNIQUE INDEX intents_key ON intents (client, idempotency_key) WHERE idempotency_key IS NOT NULL;
 CREATE INDEX intents_open ON intents (accepted_ms) WHERE state NOT IN ('effective', 'failed', 'expired');
@@ -26,12 +28,18 @@ CREATE INDEX intents_recent ON intents (client, accepted_ms);
 CREATE INDEX intents_slot ON intents (ss58_address, netuid, mechid, signed_ms);
 CREATE TABLE subnets (genesis TEXT NOT NULL, netuid INTEGER NOT NULL, commit_reveal INTEGER NOT NULL,
     PRIMARY KEY (genesis, netuid)) STRICT;
+CREATE TABLE slots (ss58_address TEXT NOT NULL, netuid INTEGER NOT NULL, mechid INTEGER NOT NULL,
+    at_ms INTEGER NOT NULL, block INTEGER NOT NULL, weights TEXT NOT NULL,
+    PRIMARY KEY (ss58_address, netuid, mechid)) STRICT, WITHOUT ROWID;
 CREATE TABLE tallies (client TEXT NOT NULL, call TEXT NOT NULL, hour INTEGER NOT NULL, count INTEGER NOT NULL,
     PRIMARY KEY (client, call, hour)) STRICT, WITHOUT ROWID;
 CREATE TABLE nonces (ss58_address TEXT NOT NULL, nonce_ns INTEGER NOT NULL,
     PRIMARY KEY (ss58_address, nonce_ns)) STRICT, WITHOUT ROWID;
 CREATE TABLE extrinsics (ss58_address TEXT NOT NULL, nonce INTEGER NOT NULL, payload_sha256 BLOB NOT NULL,
     signature BLOB NOT NULL, dead_ms INTEGER NOT NULL, PRIMARY KEY (ss58_address, nonce)) STRICT;
+CREATE TABLE lanes (ss58_address TEXT PRIMARY KEY, nonce INTEGER NOT NULL, why TEXT NOT NULL) STRICT, WITHOUT ROWID;
+CREATE TABLE signatures (ss58_address TEXT NOT NULL, nonce INTEGER NOT NULL, count INTEGER NOT NULL,
+    PRIMARY KEY (ss58_address, nonce)) STRICT, WITHOUT ROWID;
 CREATE TABLE audit (
     seq INTEGER PRIMARY KEY, at_ms INTEGER NOT NULL, kind TEXT NOT NULL, client TEXT NOT NULL, body TEXT NOT NULL,
     hash BLOB NOT NULL

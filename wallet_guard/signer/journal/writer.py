@@ -9,6 +9,7 @@ from wallet_guard.ipc.intents import State
 from wallet_guard.signer.journal.auditchain import AuditChain
 from wallet_guard.signer.journal.intent import FOLLOWS, INSERT, UPDATE, Intent, to_row
 from wallet_guard.signer.journal.reading import SignedExtrinsic
+from wallet_guard.signer.rules import Signed
 
 
 class Writer:
@@ -36,14 +37,14 @@ class Writer:
         changed = self._execute(UPDATE, *to_row(intent), intent.id, intent.version - 1)
         assert changed == 1, "an intent changed under our hands"
 
-    def add_client(self, token_sha256: bytes, client: ClientView) -> None:
-        """A new client."""
+    def add_client(self, token_sha256: bytes | None, client: ClientView) -> None:
+        """A new client, with a token or with a key of its own."""
         self.changed_clients = True
         netuids = None if client.netuids is None else json.dumps(client.netuids)
         self._execute(
-            "INSERT INTO clients VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO clients VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             *(client.name, token_sha256, client.wallet, client.hotkey, json.dumps(client.calls), netuids),
-            *(client.per_hour, client.created_ms, client.revoked_ms),
+            *(client.per_hour, client.created_ms, client.revoked_ms, client.public_key),
         )
 
     def revoke_client(self, name: str, at_ms: int) -> None:
@@ -68,6 +69,44 @@ class Writer:
         """A node's own extrinsic; dead ones make room."""
         self._execute("DELETE FROM extrinsics WHERE ss58_address = ? AND dead_ms <= ?", ss58_address, now_ms)
         self._execute("INSERT INTO extrinsics VALUES (?, ?, ?, ?, ?)", ss58_address, nonce, *signed)
+
+    def add_signature(self, ss58_address: str, nonce: int) -> None:
+        """One more extrinsic was signed under this nonce."""
+        self._execute(
+            "INSERT INTO signatures VALUES (?, ?, 1) ON CONFLICT (ss58_address, nonce) DO UPDATE SET count = count + 1",
+            *(ss58_address, nonce),
+        )
+
+    def set_lane(self, ss58_address: str, nonce: int, keep_from: int = 0) -> None:
+        """Below ``nonce`` all is accounted for; signatures below ``keep_from`` matter no more."""
+        self._execute(
+            "INSERT INTO lanes VALUES (?, ?, '') ON CONFLICT (ss58_address) DO UPDATE SET nonce = excluded.nonce",
+            *(ss58_address, nonce),
+        )
+        self._execute("DELETE FROM signatures WHERE ss58_address = ? AND nonce < ?", ss58_address, keep_from)
+
+    def lock_lane(self, ss58_address: str, why: str) -> None:
+        """Nothing is signed with this hotkey from now on."""
+        self._execute(
+            "INSERT INTO lanes VALUES (?, 0, ?) ON CONFLICT (ss58_address) DO UPDATE SET why = excluded.why",
+            *(ss58_address, why),
+        )
+
+    def forget_lane(self, ss58_address: str) -> None:
+        """As if this hotkey had never been seen on the chain; a lock goes with it."""
+        self._execute("DELETE FROM lanes WHERE ss58_address = ?", ss58_address)
+
+    def forget_lanes(self) -> None:
+        """As if no hotkey had ever been seen on the chain."""
+        self._execute("DELETE FROM lanes")
+        self._execute("DELETE FROM signatures")
+
+    def set_slot(self, ss58_address: str, netuid: int, mechid: int, signed: Signed) -> None:
+        """The weights that are signed now for this slot."""
+        self._execute(
+            "INSERT OR REPLACE INTO slots VALUES (?, ?, ?, ?, ?, ?)",
+            *(ss58_address, netuid, mechid, signed.at_ms, signed.block, json.dumps(signed.weights)),
+        )
 
     def set_meta(self, key: str, value: str) -> None:
         """Remembers a single value."""
