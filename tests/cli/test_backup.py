@@ -42,8 +42,9 @@ def test_what_was_saved_comes_back(config, save, bring_back, tmp_path, capsys):
     assert bring_back(tmp_path / "b.tar", "--replace") == 0
     assert records(config) == 3
     said = capsys.readouterr().out
-    assert "journal with 3 audit records, no keys" in said
-    assert "is not known to it" in said
+    assert "journal with 3 audit records, no hotkeys" in said
+    assert "the audit key and your settings in clear" in said
+    assert "is not known to it. So it starts locked" in said
     assert len(list(Path(config.signer.state).glob("journal.sqlite3.before-*"))) == 1
     # It is one that a signer takes, and goes on with.
     assert fill(config, 1) == 4
@@ -68,6 +69,7 @@ def test_it_is_the_owners_alone_and_holds_no_key_unless_asked(config, save, tmp_
     assert stat.S_IMODE((tmp_path / "b.tar").stat().st_mode) == 0o600
     with tarfile.open(tmp_path / "b.tar") as archive:
         assert archive.getnames() == ["journal.sqlite3", "wallet-guard.toml"]
+        assert {member.mode for member in archive} == {0o600}
     with tarfile.open(tmp_path / "k.tar") as archive:
         assert archive.getnames()[2:] == ["keys/validator/default"]
 
@@ -83,6 +85,49 @@ def test_keys_come_back_where_there_are_none(config, save, bring_back, wallets, 
     bring_back(tmp_path / "k.tar", "--replace", "--with-keys")
     assert key.read_bytes() == content
     assert stat.S_IMODE(key.stat().st_mode) == 0o600
+
+
+def test_a_copy_is_marked_and_the_original_is_not(config, save, bring_back, tmp_path):
+    fill(config)
+    save(tmp_path / "b.tar")
+    journal = Journal(config.signer.state)
+    assert journal.meta(backup.COPIED_META) is None
+    journal.close()
+    bring_back(tmp_path / "b.tar", "--replace")
+    journal = Journal(config.signer.state)
+    assert int(journal.meta(backup.COPIED_META)) > 1_600_000_000_000
+    journal.close()
+
+
+def test_the_audit_key_goes_with_its_chain(config, save, bring_back, tmp_path):
+    fill(config)
+    key = Path(config.signer.state) / "audit.key"
+    key.write_text("11" * 32 + "\n")
+    save(tmp_path / "b.tar")
+    bring_back(tmp_path / "b.tar", "--replace")
+    assert list(key.parent.glob("audit.key.*")) == [], "the same: left alone"
+    key.write_text("22" * 32 + "\n")
+    bring_back(tmp_path / "b.tar", "--replace")
+    assert key.read_text() == "11" * 32 + "\n"
+    assert stat.S_IMODE(key.stat().st_mode) == 0o600
+    (aside,) = key.parent.glob("audit.key.before-*")
+    assert aside.read_text() == "22" * 32 + "\n"
+
+
+def test_a_policy_comes_back_where_there_is_none(config, save, bring_back, tmp_path, capsys):
+    fill(config)
+    path = Path(config.path)
+    path.write_text(path.read_text().replace("[signer]", "[signer]\npolicy = 'policy.toml'"))
+    policy = path.with_name("policy.toml")
+    policy.write_text("# ours\n")
+    save(tmp_path / "b.tar")
+    policy.write_text("# another\n")
+    bring_back(tmp_path / "b.tar", "--replace")
+    assert policy.read_text() == "# another\n"
+    assert "the backup's policy differs" in capsys.readouterr().out
+    policy.unlink()
+    bring_back(tmp_path / "b.tar", "--replace")
+    assert policy.read_text() == "# ours\n"
 
 
 def test_a_backup_that_is_there_is_not_replaced(config, save, tmp_path):

@@ -5,12 +5,13 @@ from typing import Any
 
 import pytest
 
+from wallet_guard.ipc.admin import Unlock
 from wallet_guard.ipc.answers import Done, Refusal
 from wallet_guard.ipc.chain import Event, Report
 from wallet_guard.ipc.intents import State
-from wallet_guard.signer import follow
+from wallet_guard.signer import admin, follow
+from wallet_guard.signer.eras import DEATH_MARGIN_SECONDS
 from wallet_guard.signer.journal import Intent
-from wallet_guard.signer.seal import DEATH_MARGIN_SECONDS
 
 BLOCK = {"block_hash": "0xb1", "block_number": 5001}
 ERA_SECONDS = 16 * 12
@@ -286,6 +287,8 @@ def test_signed_anew_only_after_its_death_with_the_same_nonce_unless_superseded(
     bench.pass_time(seconds - (bench.now - first.signed_ms) / 1000 + 0.001)
     renewed = bench.intent(intent)
     assert (renewed.state, renewed.extrinsic) == (State.ACCEPTED, None)
+    # Its nonce was taken by another extrinsic than ours: the operator has looked into that.
+    assert admin.unlock(bench.desk, Unlock(key="validator/default")) == Done()
     task = bench.sealed(intent, nonce=9, finalized_nonce=7)
     assert (task.nonce, bench.intent(intent).attempt) == (nonce, 2)
     assert task.extrinsic != first.extrinsic

@@ -64,7 +64,7 @@ def test_the_secret_is_touched_in_one_place_behind_the_gate() -> None:
     assert touched == ["sign: self._pair", "sign: self._pair"]
     module = ast.parse((SIGNER / "keys.py").read_text())
     (sign,) = [node for node in ast.walk(module) if isinstance(node, ast.FunctionDef) and node.name == "sign"]
-    assert ast.unparse(sign.body[1]) == "if self._gate is not None:\n    self._gate()"
+    assert ast.unparse(sign.body[1]) == "if self._gate is not None:\n    self._gate(self.ss58_address)"
     # A key made without a gate exists while it is loaded, and nowhere else.
     makers = [use for uses in uses_of("Key").values() for use in uses]
     assert makers == []
@@ -95,11 +95,18 @@ def test_every_key_of_a_desk_asks_its_lock(bench: Any, alice: Key) -> None:
 
 def test_a_keyring_guards_keys_without_changing_them(alice: Key) -> None:
     ring = Keyring([alice])
-    ring.guard(lambda: (_ for _ in ()).throw(LockedError("no")))
+    asked: list[str] = []
+
+    def gate(ss58_address: str) -> None:
+        asked.append(ss58_address)
+        raise LockedError("no")
+
+    ring.guard(gate)
     (guarded,) = ring
     assert (guarded.public_key, repr(guarded)) == (alice.public_key, repr(alice))
     with pytest.raises(LockedError):
         guarded.sign(b"x")
+    assert asked == [alice.ss58_address]
     assert len(alice.sign(b"x")) == 64
 
 
@@ -322,7 +329,7 @@ def test_the_operator_does_not_wake_the_canary(canary: Any) -> None:
 def test_every_kind_of_record_is_documented() -> None:
     documented = (SIGNER.parents[1] / "hardening/audit.md").read_text()
     written = set()
-    for path in SIGNER.glob("*.py"):
+    for path in SIGNER.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name | ast.Attribute):
                 name = node.func.attr if isinstance(node.func, ast.Attribute) else node.func.id

@@ -1,7 +1,10 @@
-"""``wallet-guard backup`` and ``restore``: the journal (with its audit chain) and the configuration, in one tar file.
+"""``wallet-guard backup`` and ``restore``: journal and audit chain, audit key, configuration, policy, in one tar file.
 
-The journal is copied by SQLite's backup interface, so the service may run. Keys are left out unless asked for. A
-restored journal knows nothing of what came after it: that is said, and the audit chain is checked first.
+The journal is copied by SQLite's backup interface, so the service may run. The copy is marked as one: the first start
+on it opens a new generation, which is locked until whatever was signed after the backup is dead
+(``signer.generation``). Hotkeys are left out unless asked for. The audit key is in it, unencrypted like everything
+here: who reads the file can sign checkpoints in this guard's name, and nothing else. So the file is made with mode
+0600, and says so.
 """
 
 import argparse
@@ -27,13 +30,20 @@ JOURNAL = "journal.sqlite3"
 
 CONFIG = "wallet-guard.toml"
 
+AUDIT_KEY = "audit.key"
+
+POLICY = "policy.toml"
+
+COPIED_META = "copied_ms"
+"""What marks a copy (``signer.generation`` reads it)."""
+
 MAX_MEMBER_BYTES = 4 * 1024 * 1024 * 1024
 """4 GiB: a journal of a million intents has about one."""
 
 
 def add_words(parsers: Any) -> None:
     """``backup`` and ``restore``."""
-    saving = parsers.add_parser("backup", help="journal and configuration into one file; the service may run")
+    saving = parsers.add_parser("backup", help="journal, audit key, settings into one file; the service may run")
     saving.add_argument("file", help="a tar file to be made, mode 0600")
     saving.add_argument("--with-keys", action="store_true", help="the hotkeys' files too, as they lie there")
     add_config_option(saving)
@@ -54,21 +64,27 @@ def backup(chosen: argparse.Namespace) -> int:
         CommandError: the file is there already, or the journal cannot be read.
     """
     config = find_config(chosen)
+    state = Path(config.signer.state).expanduser()
     target = Path(chosen.file).expanduser().absolute()
     with tempfile.TemporaryDirectory() as work, _new_file(target) as opened:
         copy = Path(work, JOURNAL)
-        _copy_journal(Path(config.signer.state).expanduser() / JOURNAL, copy)
+        _copy_journal(state / JOURNAL, copy, time.time_ns() // 1_000_000)
         count, head = check_journal(copy)
         with tarfile.open(fileobj=opened, mode="w", format=tarfile.PAX_FORMAT) as archive:
             archive.add(copy, JOURNAL, filter=_plain)
             archive.add(config.path, CONFIG, filter=_plain)
+            beside = [(state / AUDIT_KEY, AUDIT_KEY), (Path(config.policy_path or "/nowhere"), POLICY)]
+            for path, name in beside:
+                if path.is_file():
+                    archive.add(path, name, filter=_plain)
             keys = list(_keys(config)) if chosen.with_keys else []
             for path, name in keys:
                 archive.add(path, name, filter=_plain)
         opened.flush()
         os.fsync(opened.fileno())
-    said = f", {len(keys)} keys: keep it as safe as the keys" if chosen.with_keys else ", no keys"
+    said = f", {len(keys)} hotkeys: keep it as safe as the keys" if chosen.with_keys else ", no hotkeys"
     print(f"wrote {target}: journal with {count} audit records{said}")
+    print("it holds the audit key and your settings in clear: readable by its owner alone, keep it so")
     print(f"audit head {head.hex()}: keep it elsewhere, 'wallet-guard audit verify --head' asks for it")
     return 0
 
@@ -92,13 +108,16 @@ def restore(chosen: argparse.Namespace) -> int:
         with _alone(state):
             _set_aside(state / JOURNAL, replace=chosen.replace)
             _place(Path(work, JOURNAL), state / JOURNAL, owner)
+            _place_audit_key(Path(work, AUDIT_KEY), state / AUDIT_KEY, owner)
+            _place_policy(Path(work, POLICY), config, owner)
             for name in members if chosen.with_keys else ():
                 _place_key(config, Path(work, name), name, owner)
     print(f"restored {state / JOURNAL}: {count} audit records, head {head.hex()}")
     if not same_config:
         print(f"the backup's configuration differs from {config.path}, which was left as it is")
-    print("What was signed after this backup is not known to it: start only once its last signatures have died")
-    print(f"({config.signer.era_blocks} blocks), and compare 'wallet-guard status' with the chain.")
+    print("What was signed after this backup is not known to it. So it starts locked: once all that was signed is dead")
+    print("(128 blocks), look at 'wallet-guard status' and at the chain, then 'wallet-guard unlock'. Old idempotency")
+    print("keys are refused, and what was under way has failed. Two guards with one hotkey must never run.")
     return 0
 
 
@@ -118,7 +137,7 @@ def check_journal(path: Path) -> tuple[int, bytes]:
         raise CommandError(f"{path}: the audit chain is broken: {error}") from error
 
 
-def _copy_journal(source: Path, target: Path) -> None:
+def _copy_journal(source: Path, target: Path, now_ms: int) -> None:
     if not source.is_file():
         raise CommandError(f"{source}: no such file", "run this as root, or as the signer's user")
     try:
@@ -127,6 +146,8 @@ def _copy_journal(source: Path, target: Path) -> None:
             contextlib.closing(sqlite3.connect(target)) as copy,
         ):
             journal.backup(copy)
+            copy.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (COPIED_META, str(now_ms)))
+            copy.commit()
             # One file, no log beside it.
             copy.execute("PRAGMA journal_mode = DELETE")
     except sqlite3.Error as error:
@@ -165,7 +186,7 @@ def _unpack(file: Path, folder: Path) -> list[str]:
             names = archive.getnames()
             for member in archive:
                 parts = member.name.split("/")
-                known = member.name in (JOURNAL, CONFIG) or (parts[0] == "keys" and len(parts) == 3)
+                known = member.name in (JOURNAL, CONFIG, AUDIT_KEY, POLICY) or (parts[0] == "keys" and len(parts) == 3)
                 if not (known and member.isreg() and ".." not in parts and member.size <= MAX_MEMBER_BYTES):
                     raise CommandError(f"{file}: expected a backup, found {member.name[:80]!r} in it")
                 target = folder / member.name
@@ -178,7 +199,7 @@ def _unpack(file: Path, folder: Path) -> list[str]:
         raise CommandError(f"{file}: expected a backup: {error}") from error
     if not {JOURNAL, CONFIG} <= set(names):
         raise CommandError(f"{file}: expected {JOURNAL} and {CONFIG} in it, found {', '.join(names)[:200]!r}")
-    return sorted(set(names) - {JOURNAL, CONFIG})
+    return sorted(set(names) - {JOURNAL, CONFIG, AUDIT_KEY, POLICY})
 
 
 @contextlib.contextmanager
@@ -199,12 +220,39 @@ def _set_aside(journal: Path, *, replace: bool) -> None:
         return
     if not replace:
         raise CommandError(f"{journal}: there is one already", "--replace sets it aside")
-    stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+    stamp = _stamp()
     for suffix in ("", "-wal", "-shm"):
         path = journal.with_name(journal.name + suffix)
         if path.exists():
             path.rename(path.with_name(f"{journal.name}.before-{stamp}{suffix}"))
     print(f"set aside: {journal}.before-{stamp}")
+
+
+def _stamp() -> str:
+    return time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+
+
+def _place_audit_key(source: Path, target: Path, owner: os.stat_result) -> None:
+    """The restored chain goes on under the key that it was signed with."""
+    if not source.exists() or (target.exists() and target.read_bytes() == source.read_bytes()):
+        return
+    if target.exists():
+        aside = target.with_name(f"{AUDIT_KEY}.before-{_stamp()}")
+        target.rename(aside)
+        print(f"set aside: {aside}")
+    _place(source, target, owner)
+
+
+def _place_policy(source: Path, config: Config, owner: os.stat_result) -> None:
+    """The policy where there is none; one that is there is the operator's."""
+    if not source.exists() or not config.policy_path:
+        return
+    target = Path(config.policy_path)
+    if not target.exists():
+        _place(source, target, owner)
+        print(f"restored {target}")
+    elif target.read_bytes() != source.read_bytes():
+        print(f"the backup's policy differs from {target}, which was left as it is")
 
 
 def _place(source: Path, target: Path, owner: os.stat_result) -> None:

@@ -15,6 +15,17 @@ def add_words(parsers: Any) -> None:
     locking.set_defaults(answer=lock)
 
     unlocking = parsers.add_parser("unlock", help="let the signer sign again")
+    unlocking.add_argument(
+        "--key",
+        default="",
+        metavar="WALLET/HOTKEY",
+        help="a hotkey that was locked because somebody else signs with it",
+    )
+    unlocking.add_argument(
+        "--force",
+        action="store_true",
+        help="after a restore, before the era is over: only if nothing was signed after the backup",
+    )
     add_config_option(unlocking)
     unlocking.set_defaults(answer=unlock)
 
@@ -27,7 +38,7 @@ def lock(chosen: argparse.Namespace) -> int:
 
 
 def unlock(chosen: argparse.Namespace) -> int:
-    """Opens the running signer again."""
-    ask_signer(find_config(chosen), Unlock())
-    print("unlocked")
+    """Opens the running signer, or one of its hotkeys, again."""
+    ask_signer(find_config(chosen), Unlock(chosen.key, chosen.force))
+    print(f"unlocked {chosen.key}".rstrip())
     return 0

@@ -18,6 +18,15 @@ class StatusAsk:
 
 
 @dataclass(frozen=True, slots=True)
+class LockedKey:
+    """A hotkey with which nothing is signed, and why: somebody else signs with it."""
+
+    wallet: str
+    hotkey: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class StatusView:
     """``audit_seq`` and ``audit_head`` (hex) are the newest audit record; ``intents`` the newest twenty."""
 
@@ -31,6 +40,9 @@ class StatusView:
     audit_seq: int
     audit_head: str
     intents: tuple[IntentView, ...]
+    locked_keys: tuple[LockedKey, ...] = ()
+    generation: int = 1
+    """One more with every restored backup."""
 
 
 StatusAsk.answer = StatusView
@@ -58,7 +70,13 @@ class Lock:
 
 @dataclass(frozen=True, slots=True)
 class Unlock:
-    """The operator lets the signer sign again."""
+    """The operator lets the signer sign again, or one hotkey (``wallet/hotkey``) that was locked by itself.
+
+    ``force``: also before what was signed after a restored backup is dead.
+    """
+
+    key: str = ""
+    force: bool = False
 
     ask: ClassVar[str] = "unlock"
     answer: ClassVar[type] = Done

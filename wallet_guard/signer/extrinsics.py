@@ -23,6 +23,7 @@ from wallet_guard.ipc.signatures import (
 )
 from wallet_guard.signer.compose import Runtime
 from wallet_guard.signer.desk import Desk
+from wallet_guard.signer.eras import MAX_ERA_BLOCKS, MIN_ERA_BLOCKS, life_ms
 from wallet_guard.signer.facts import MAX_NONCE
 from wallet_guard.signer.grants import Asked, Granted, deny, find_client, grant, hour_of
 from wallet_guard.signer.journal import SignedExtrinsic
@@ -35,20 +36,11 @@ from wallet_guard.signer.scale import (
     pallet_of,
 )
 
-MAX_ERA_BLOCKS = 128
-"""The SDK's default; 26 minutes."""
-
-MIN_ERA_BLOCKS = 4
-"""The runtime's own least."""
-
 MAX_AHEAD_BLOCKS = 2
 """How far an era's first block may be ahead of where our clock puts the head: blocks come unevenly."""
 
 MAX_GIVEN_AWAY = 64
 """Nonces of one hotkey under signatures that may still be used: nobody holds a stock of them for another day."""
-
-DEATH_MARGIN_SECONDS = 60.0
-"""Added to the era on our own clock, as for intents."""
 
 _OPAQUE = "commit_"
 _NESTING = ("Proxy.", "Utility.", "Multisig.", "Sudo.", "Scheduler.")
@@ -262,12 +254,16 @@ def _sign(
 ) -> ExtrinsicView:
     client, key, now = granted.client, granted.key, desk.now_ms()
     assert question.era_period is not None
-    dead_ms = now + int(question.era_period * desk.block_ms + DEATH_MARGIN_SECONDS * 1000)
+    dead_ms = now + life_ms(question.era_period, desk.block_ms)
     signed = known or SignedExtrinsic(sha256(payload).digest(), key.sign(payload), dead_ms)
     with desk.journal.transaction() as writer:
         if known is None:
             writer.add_extrinsic(key.ss58_address, question.nonce, signed, now)
-        writer.count_signed(client.name, asked.call, hour_of(now))
+            writer.add_signature(key.ss58_address, question.nonce)
+            if meaning.weights is not None and meaning.mechid is not None:
+                slot = (key.ss58_address, meaning.netuid, meaning.mechid)
+                writer.set_slot(*slot, Signed(now, _head(desk)[0], meaning.weights))
+        writer.count_signed(client.name, EXTRINSIC_PREFIX + meaning.name, hour_of(now))
         writer.record(
             now,
             "extrinsic_signed" if known is None else "extrinsic_given_again",

@@ -83,6 +83,8 @@ class Known:
     """One above the highest nonce of ours that is known to be final."""
     best_block: int
     """The highest head that facts showed of late (``seal.HEAD_SECONDS``); 0 if none."""
+    lane: int | None = None
+    """The hotkey's lane as far as it is accounted for (``lanes``); None before the first contact."""
     lowest_nonce_block: int = 0
     """The block in which the nonce below ``lowest_nonce`` became final."""
 
@@ -138,10 +140,13 @@ def _check_nonce(facts: Facts, known: Known) -> None:
         raise FactsError(f"finalized_nonce: expected at least {known.lowest_nonce}, found {facts.finalized_nonce}")
     if facts.nonce < facts.finalized_nonce:
         raise FactsError(f"nonce: expected at least the finalized {facts.finalized_nonce}, found {facts.nonce}")
-    if known.lowest_nonce and facts.nonce > known.lowest_nonce + MAX_NONCE_JUMP:
+    # At first contact our own knowledge may be far behind: the hotkey was used before, or the journal is a restored
+    # one.
+    used = facts.finalized_nonce if known.lane is None else max(known.lane, known.lowest_nonce)
+    if facts.nonce > used + MAX_NONCE_JUMP:
         raise FactsError(
-            f"nonce: expected at most {known.lowest_nonce + MAX_NONCE_JUMP}, {MAX_NONCE_JUMP} above what was used "
-            f"before, found {facts.nonce}"
+            f"nonce: expected at most {used + MAX_NONCE_JUMP}, {MAX_NONCE_JUMP} above what was used before, found "
+            f"{facts.nonce}"
         )
 
 

@@ -166,6 +166,9 @@ def _lost(desk: Desk, intent: Intent, news: Report) -> None:
     desk.move(intent, intent.state, str(news.event), nonce=intent.nonce)
     desk.hinder(intent, str(news.event), "its signature was passed by; it is signed anew once that is certain")
 
+    key = desk.key_of(intent)
+    if news.event is Event.SUPERSEDED and key is not None:
+        desk.lanes.superseded(key, intent, desk.now_ms())
 
 def _values(desk: Desk, intent: Intent, news: Report) -> None:
     wish = read_wish(json.loads(intent.request))

@@ -63,7 +63,7 @@ def grant(desk: Desk, token: str, asked: Asked) -> Granted | Refusal:
     client = find_client(desk, token)
     if isinstance(client, Refusal):
         return client
-    refusal = check_grant(client, asked) or desk.check_unlocked() or _check_rate(desk, client, asked.call)
+    refusal = check(desk, client, asked, PERMISSIONS) or desk.check_unlocked() or check(desk, client, asked, LIMITS)
     if refusal is not None:
         return deny(desk, client.name, asked, refusal)
     key = find_key(desk, asked)
@@ -71,10 +71,10 @@ def grant(desk: Desk, token: str, asked: Asked) -> Granted | Refusal:
 
 
 def find_key(desk: Desk, asked: Asked) -> Key | Refusal:
-    """The loaded key of that name."""
+    """The loaded key of that name, if it is not locked."""
     key = desk.keys.find(asked.wallet, asked.hotkey)
     if key is not None:
-        return key
+        return desk.check_key_unlocked(key) or key
     return Refusal(
         "unknown_wallet",
         f"expected a loaded hotkey, found none named {asked.wallet[:64]}/{asked.hotkey[:64]}",

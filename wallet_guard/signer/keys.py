@@ -30,7 +30,7 @@ class Key:
     wallet: str
     hotkey: str
     _pair: bittensor_core.Keypair
-    _gate: Callable[[], None] | None = None
+    _gate: Callable[[str], None] | None = None
     """Asked before each signature; it raises where none may be made. None only for a key outside a keyring in use."""
 
     def __repr__(self) -> str:
@@ -63,11 +63,11 @@ class Key:
         """The 64-byte signature, verified before it is given out: a fault in signing must not leak the key.
 
         Raises:
-            LockedError: the signer is locked (``lockdown``).
+            LockedError: the signer, or this key, is locked (``lockdown``, ``lanes``).
             ValueError: the signature does not verify.
         """
         if self._gate is not None:
-            self._gate()
+            self._gate(self.ss58_address)
         signature = bytes(self._pair.sign(payload))
         if not self._pair.verify(payload, signature):
             raise ValueError("the signature just made does not verify")
@@ -90,9 +90,13 @@ class Keyring:
     def __iter__(self) -> Iterator[Key]:
         return iter(self._keys.values())
 
-    def guard(self, gate: Callable[[], None]) -> None:
-        """From now on every key asks ``gate()`` before it signs."""
+    def guard(self, gate: Callable[[str], None]) -> None:
+        """From now on every key asks ``gate(address)`` before it signs."""
         self._keys = {name: replace(key, _gate=gate) for name, key in self._keys.items()}
+
+    def of_address(self, ss58_address: str) -> Key | None:
+        """The key with that address, None if it is not loaded."""
+        return next((key for key in self if key.ss58_address == ss58_address), None)
 
     def find(self, wallet: str, hotkey: str) -> Key | None:
         """The key of that name, None if it is not loaded."""

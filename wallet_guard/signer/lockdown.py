@@ -85,8 +85,8 @@ class Lockdown:
             raise
         self._settled = True
 
-    def release(self, now_ms: int) -> None:
-        """Opens again.
+    def release(self, now_ms: int, *, forced: bool = False) -> None:
+        """Opens again; ``forced``, before it should be, is written down.
 
         Raises:
             JournalError: it could not be written; it stays locked.
@@ -94,7 +94,7 @@ class Lockdown:
         """
         with self._journal.transaction() as writer:
             writer.set_meta(LOCK_META, "")
-            writer.record(now_ms, "unlocked", "", was=self._why)
+            writer.record(now_ms, "unlocked", "", was=self._why, **({"forced": True} if forced else {}))
         try:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(self._file)

@@ -38,7 +38,7 @@ def pull(desk: Desk) -> Work:
     held = 0
     for intent in desk.journal.open_intents():
         task = task_of(desk, intent)
-        if task is None or (task.action is Action.SUBMIT and desk.lockdown.why):
+        if task is None or (task.action is Action.SUBMIT and _is_held(desk, intent)):
             # What was signed and is not out yet stays in while the signer is locked.
             continue
         held += _TASK_BYTES + len(task.hotkeys) * _ADDRESS_BYTES + len(task.extrinsic or b"") * 4 // 3
@@ -46,6 +46,10 @@ def pull(desk: Desk) -> Work:
             break
         tasks.append(task)
     return Work(tuple(tasks))
+
+
+def _is_held(desk: Desk, intent: Intent) -> bool:
+    return bool(desk.lockdown.why or desk.lanes.why(intent.ss58_address))
 
 
 def task_of(desk: Desk, intent: Intent) -> Task | None:
