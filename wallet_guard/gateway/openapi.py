@@ -25,6 +25,16 @@ SECURITY_SCHEMES: dict[str, Any] = {
         "scheme": "bearer",
         "description": "The token that 'wallet-guard client add' printed. Each is for one key, some calls and subnets.",
     },
+    "signature": {
+        "type": "apiKey",
+        "in": "header",
+        "name": "X-Bittensor-Signature",
+        "description": (
+            "For clients with a key of their own: all fields of btauth/1 (X-Bittensor-Version, -Hotkey, -Receiver, "
+            "-Nonce, -Crypto, -Signature), made over method, target and body. No Authorization beside them, and the "
+            "idempotency key in the body."
+        ),
+    },
 }
 """Ways to show who asks; any one of them is enough."""
 
@@ -47,7 +57,15 @@ _MAY = (
 )
 
 _SUBMITS = (
-    *("idempotency_conflict", "too_many_open", "too_many_waiting", "not_registered", "unknown_hotkey"),
+    *(
+        "idempotency_conflict",
+        "old_key",
+        "restored",
+        "too_many_open",
+        "too_many_waiting",
+        "not_registered",
+        "unknown_hotkey",
+    ),
     *("unknown_mechanism", "too_few_weights", "weights_shifted", "version_key_too_low", "commit_reveal_disabled"),
     *("wrong_genesis", "facts_refused", "chain_rejected", "dispatch_failed", "not_effective", "chain_unavailable"),
     *("expired", "stopping"),

@@ -11,7 +11,7 @@ unprintable characters, and commitments of at most 512 bytes (not characters).
 from typing import Any
 
 from wallet_guard.ipc.clients import MAX_NAME_CHARACTERS
-from wallet_guard.ipc.intents import State
+from wallet_guard.ipc.intents import MAX_IDEMPOTENCY_KEY_CHARACTERS, State
 from wallet_guard.ipc.signatures import (
     MAX_CALL_BYTES,
     MAX_METHOD_CHARACTERS,
@@ -101,6 +101,14 @@ def _name(**more: Any) -> Schema:
 _KEY: Schema = {
     "wallet_name": _name(description="Folder name of the wallet.", examples=["validator"]),
     "hotkey_name": _name(description="Name of the hotkey.", default="default"),
+}
+
+_REPEATED: Schema = {
+    "idempotency_key": _text(
+        MAX_IDEMPOTENCY_KEY_CHARACTERS,
+        pattern="^[!-~]+$",
+        description="Instead of the header of that name, for requests that the client signs itself.",
+    )
 }
 
 _WAITING: Schema = {
@@ -229,7 +237,7 @@ _REQUEST: Schema = {
 _REQUEST_OPTIONAL = ("hotkey_name", "nonce")
 
 REQUESTS: dict[str, Schema] = {
-    f"/wallet/{kind}": _object({**_KEY, "transaction_data": shape}, "hotkey_name")
+    f"/wallet/{kind}": _object({**_KEY, "transaction_data": shape, **_REPEATED}, "hotkey_name", *_REPEATED)
     for kind, shape in _TRANSACTIONS.items()
 } | {
     "/wallet/request": {
