@@ -5,7 +5,7 @@ import ssl
 
 import pytest
 
-from wallet_guard.client.attempts import PAUSES_SECONDS, Attempts, Call, bearer
+from wallet_guard.client.attempts import PAUSES_SECONDS, Attempts, Bearer, Call
 from wallet_guard.client.errors import ServiceUnreachable
 from wallet_guard.client.settings import parse_url
 from wallet_guard.wire.errors import HttpError
@@ -15,7 +15,7 @@ REFUSED = ConnectionRefusedError(errno.ECONNREFUSED, "Connection refused")
 
 
 def attempts(seconds=100.0, key="key-1", url="http://localhost:8000/prefix"):
-    return Attempts(Call("POST", "/path", lambda _: b"{}", key, seconds), parse_url(url), bearer("the-token"))
+    return Attempts(Call("POST", "/path", lambda _: b"{}", key, seconds), parse_url(url), Bearer("the-token"))
 
 
 def given_up(tries, error):

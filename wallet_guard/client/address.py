@@ -31,3 +31,14 @@ def public_key_of(address: str) -> bytes:
     if len(data) != _ADDRESS_BYTES or data[0] != SS58_FORMAT or data[-2:] != checksum:
         raise SettingsError(f"expected an SS58 address of format {SS58_FORMAT}, found {address[:64]!r}")
     return data[1:33]
+
+
+def address_of(public_key: bytes) -> str:
+    """The SS58 address of a 32-byte key."""
+    data = bytes([SS58_FORMAT]) + public_key
+    number = int.from_bytes(data + blake2b(b"SS58PRE" + data).digest()[:2], "big")
+    digits = ""
+    while number:
+        number, value = divmod(number, 58)
+        digits = _ALPHABET[value] + digits
+    return digits

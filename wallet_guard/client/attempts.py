@@ -12,7 +12,7 @@ import ssl
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from typing import NamedTuple, NoReturn
+from typing import NamedTuple, NoReturn, Protocol
 
 from wallet_guard.client.errors import ServiceUnreachable
 from wallet_guard.client.results import Answer, Result, UnexpectedAnswer, read_answer
@@ -36,14 +36,28 @@ PASSING_CODES = frozenset({"stopping", "signer_unavailable"})
 """The service is being restarted: the same request is right a moment later."""
 
 
-Credential = Callable[[str, str, bytes], tuple[tuple[str, str], ...]]
-"""From method, target and body of an attempt to the header fields that say who asks."""
+class Credential(Protocol):
+    """Who asks."""
+
+    @property
+    def signs(self) -> bool:
+        """Is the request signed? Then the idempotency key goes into the body, which the signature covers."""
+
+    def fields(self, method: str, target: str, body: bytes) -> tuple[tuple[str, str], ...]:
+        """The header fields that say it, for one attempt."""
 
 
-def bearer(token: str) -> Credential:
+class Bearer:
     """The credential of a token (RFC 6750, section 2.1): the same for every attempt."""
-    fields = (("Authorization", f"Bearer {token}"),)
-    return lambda _method, _target, _body: fields
+
+    signs = False
+
+    def __init__(self, token: str) -> None:
+        self._fields = (("Authorization", f"Bearer {token}"),)
+
+    def fields(self, _method: str, _target: str, _body: bytes) -> tuple[tuple[str, str], ...]:
+        """The token."""
+        return self._fields
 
 
 class Call(NamedTuple):
@@ -88,12 +102,12 @@ class Attempts:
         body = call.body(max(left * 0.8, left - MARGIN_SECONDS))
         fields = [
             ("Host", self._place.authority),
-            *self._credential(call.method, target, body),
+            *self._credential.fields(call.method, target, body),
             ("Accept", "application/json"),
         ]
         if body:
             fields.append(("Content-Type", "application/json"))
-        if call.key is not None:
+        if call.key is not None and not self._credential.signs:
             fields.append(("Idempotency-Key", call.key))
         return encode_request(call.method, target, tuple(fields), body)
 

@@ -36,8 +36,12 @@ class Order(Protocol):
     def goal_seconds(self) -> float:
         """How long the service may wait for the goal."""
 
-    def encode(self, seconds: float) -> bytes:
-        """The JSON body; ``seconds`` is how long the service shall wait at most; raises SettingsError."""
+    def encode(self, seconds: float, key: str = "") -> bytes:
+        """The JSON body; ``seconds`` is how long the service shall wait at most, ``key`` an idempotency key.
+
+        Raises:
+            SettingsError: something in it cannot be sent.
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +69,7 @@ class SetWeights:
         """How long the service may wait for the goal."""
         return _goal_seconds(self.wait_for_inclusion, self.wait_for_finalization)
 
-    def encode(self, seconds: float) -> bytes:
+    def encode(self, seconds: float, key: str = "") -> bytes:
         """The JSON body; ``seconds`` is how long the service shall wait at most.
 
         Raises:
@@ -90,7 +94,7 @@ class SetWeights:
             "queue": bool(self.queue),
             "timeout": round(seconds, 3),
         }
-        return _encode(self.wallet_name, self.hotkey_name, {"transaction_data": transaction})
+        return _encode(self.wallet_name, self.hotkey_name, {"transaction_data": transaction} | _keyed(key))
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +119,7 @@ class Wish:
         """How long the service may wait for the goal."""
         return _goal_seconds(self.wait_for_inclusion, self.wait_for_finalization)
 
-    def encode(self, seconds: float) -> bytes:
+    def encode(self, seconds: float, key: str = "") -> bytes:
         """The JSON body; ``seconds`` is how long the service shall wait at most.
 
         Raises:
@@ -127,7 +131,7 @@ class Wish:
             "wait_for_finalization": bool(self.wait_for_finalization),
             "timeout": round(seconds, 3),
         }
-        return _encode(self.wallet_name, self.hotkey_name, {"transaction_data": transaction})
+        return _encode(self.wallet_name, self.hotkey_name, {"transaction_data": transaction} | _keyed(key))
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +144,7 @@ class Question:
     hotkey_name: str
     once: bool = field(default=False, kw_only=True)
 
-    def encode(self, _seconds: float) -> bytes:
+    def encode(self, _seconds: float, _key: str = "") -> bytes:
         """The JSON body.
 
         Raises:
@@ -240,6 +244,10 @@ _INTENTS = {
     "reset_axon": ("netuid",),
 }
 """``op`` of an SDK 11 intent, which is also the client's method → the fields that both have."""
+
+
+def _keyed(key: str) -> dict[str, str]:
+    return {"idempotency_key": key} if key else {}
 
 
 def _goal_seconds(inclusion: bool, finalization: bool) -> float:

@@ -1,18 +1,20 @@
 """What the blocking and the asyncio client have in common: settings, and the calls that they make."""
 
+import os
 import re
 import secrets
 import ssl
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, Self, TypedDict, TypeVar
 from urllib.parse import quote
 
-from wallet_guard.client.attempts import Call, bearer
+from wallet_guard.client.attempts import Bearer, Call, Credential
 from wallet_guard.client.errors import ServiceUnreachable, SettingsError, WalletServiceError, error_of
 from wallet_guard.client.fallback import Fallback
 from wallet_guard.client.orders import SDK_SETTINGS, Order, Question, SetWeights, Wish, name_of
 from wallet_guard.client.results import Answer, Result, UnexpectedAnswer, read_result
-from wallet_guard.client.settings import choose_token, choose_url, flag, setting
+from wallet_guard.client.settings import KEY_VARIABLE, choose_token, choose_url, flag, setting
 
 SLACK_SECONDS = 10.0
 """What a call that submits may take beyond the service's own wait: connecting, and a restart in between."""
@@ -62,8 +64,12 @@ class Service:
         client_key: str | None = None,
         fallback_local: Callable[..., Any] | None = None,
         wallet_path: str | None = None,
+        identity: Credential | None = None,
     ) -> None:
         """Reads ``WALLET_SERVICE_URL`` and ``WALLET_SERVICE_TOKEN`` where an argument is None.
+
+        ``identity`` (``identity.Identity``; or the file that ``WALLET_SERVICE_KEY`` names) signs each request instead
+        of sending a token.
 
         ``wallet_name`` and ``hotkey_name`` are for calls that name none. ``timeout`` is for each whole call,
         attempts included, in seconds; None means what the call needs. ``ca_file`` holds the certificates to
@@ -77,7 +83,7 @@ class Service:
             SettingsError: a URL that cannot be used, an empty token or a known default, files that are none.
         """
         self._place = choose_url(url)
-        self._credential = bearer(choose_token(token))
+        self._credential = _choose_credential(token, identity)
         self._wallet_name = wallet_name
         self._hotkey_name = hotkey_name
         self._timeout = timeout
@@ -114,8 +120,10 @@ class Service:
         seconds = timeout or self._timeout or order.goal_seconds + SLACK_SECONDS
         if key is not None and _KEY.fullmatch(key) is None:
             raise SettingsError("idempotency_key: expected 1 to 128 visible ASCII characters")
-        order.encode(seconds)  # what cannot be sent is known before anything is tried
-        return Call("POST", order.path, order.encode, key or secrets.token_hex(16), seconds)
+        key = key or secrets.token_hex(16)
+        encode = partial(order.encode, key=key if self._credential.signs else "")
+        encode(seconds)  # what cannot be sent is known before anything is tried
+        return Call("POST", order.path, encode, key, seconds)
 
     def _wish_call(self, kind: str, netuid: int, fields: Callable[[], Mapping[str, Any]], how: How) -> Call:
         name, hotkey = self._names(how.get("wallet"), how.get("wallet_name"), how.get("hotkey_name"))
@@ -146,6 +154,16 @@ class Service:
         given = {"wallet_name": wallet_name, "hotkey_name": hotkey_name}
         query = "&".join(f"{name}={quote(value, safe='')}" for name, value in given.items() if value)
         return self._look(f"/wallet/info?{query}" if query else "/wallet/info")
+
+
+def _choose_credential(token: str | None, identity: Credential | None) -> Credential:
+    path = os.environ.get(KEY_VARIABLE)
+    if identity is None and token is None and path:
+        # The standard library has no Ed25519: PyNaCl is imported only by who signs.
+        from wallet_guard.client.identity import Identity
+
+        return Identity.load(path)
+    return identity or Bearer(choose_token(token))
 
 
 def settled(outcome: Answer | WalletServiceError, key: str | None) -> Result:

@@ -14,6 +14,7 @@ log = logging.getLogger(__name__)
 
 URL_VARIABLE = "WALLET_SERVICE_URL"
 TOKEN_VARIABLE = "WALLET_SERVICE_TOKEN"  # noqa: S105 -- the variable's name
+KEY_VARIABLE = "WALLET_SERVICE_KEY"
 DEFAULT_URL = "http://localhost:8000"
 
 KNOWN_DEFAULT_TOKENS = ("", "default-token", "your-token", "your-secret-api-key")

@@ -57,12 +57,12 @@ class RemoteWallet:
         """
         self.name = name
         self.hotkey_str = hotkey
-        self.hotkey = RemoteSigner(url, token, name, hotkey, **keywords)
-        self.hotkeypub = PublicKey(self.hotkey.ss58_address, self.hotkey.public_key, self.hotkey.crypto_type)
         self.coldkeypub: PublicKey | UnknownColdkey = UnknownColdkey()
         if coldkey_address is not None:
             self.coldkeypub = PublicKey(coldkey_address, public_key_of(coldkey_address), 1)
         self.coldkey = self.coldkeypub
+        self.hotkey = RemoteSigner(url, token, name, hotkey, **keywords)
+        self.hotkeypub = PublicKey(self.hotkey.ss58_address, self.hotkey.public_key, self.hotkey.crypto_type)
 
     def __repr__(self) -> str:
         return f"RemoteWallet({self.name!r}, {self.hotkey_str!r}, {self.hotkey!r})"
