@@ -16,6 +16,18 @@ def test_items_come_in_the_order_of_their_ticks() -> None:
     assert wheel.take_due(105.0) == ["soon", "late"]
 
 
+def test_what_is_discarded_is_never_due_and_not_kept() -> None:
+    wheel: Wheel[str] = Wheel()
+    wheel.add("a", 100.0, 1.0)
+    wheel.add("b", 100.0, 1.0)
+    wheel.discard("a")
+    wheel.discard("never in it")
+    assert wheel.take_due(105.0) == ["b"]
+    wheel.discard("b")
+    wheel.add("b", 105.0, 1.0)
+    assert wheel.take_due(110.0) == ["b"]
+
+
 def test_an_item_added_for_now_is_due_at_the_next_tick() -> None:
     wheel: Wheel[str] = Wheel()
     wheel.take_due(100.0)

@@ -1,5 +1,7 @@
 import asyncio
+import gc
 import logging
+import weakref
 
 import pytest
 
@@ -362,6 +364,41 @@ def test_an_encoded_frame_goes_to_many(serve, eventually) -> None:
             assert [await raw.hear() for raw in raws] == [frame] * 3
 
     asyncio.run(main())
+
+
+class Holding(Endpoint):
+    """Keeps its connection, as an endpoint does that sends."""
+
+    def on_open(self, websocket: WebSocket) -> None:
+        self.websocket = websocket
+
+
+@pytest.mark.parametrize("orderly", [True, False])
+def test_a_connection_that_has_ended_is_freed_at_once(serve, eventually, orderly: bool) -> None:
+    freed: list[weakref.finalize] = []
+
+    def holding() -> Endpoint:
+        endpoint = Holding()
+        freed.append(weakref.finalize(endpoint, int))
+        return endpoint
+
+    async def main() -> None:
+        server = Server(Routes(), websockets={"/ws": lambda _: Accept(holding())})
+        async with serve(server) as connect:
+            websocket = await dial(connect, holding())
+            if orderly:
+                websocket.close()
+            else:
+                websocket.abort()
+            del websocket
+            await eventually(lambda: not any(ending.alive for ending in freed))
+
+    gc.disable()  # it would free them some time as well
+    try:
+        asyncio.run(main())
+    finally:
+        gc.enable()
+    assert len(freed) == 2
 
 
 @pytest.mark.parametrize("code", [1006, 1005 + 10_000])

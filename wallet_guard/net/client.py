@@ -7,6 +7,7 @@ Redirects are never followed: an answer that sends us elsewhere is for the calle
 import asyncio
 import secrets
 import ssl
+import threading
 from time import monotonic
 from typing import NamedTuple
 from urllib.parse import urlsplit
@@ -67,7 +68,7 @@ class HttpClient(asyncio.BufferedProtocol):
 
     def __init__(self, address: Address, limits: HttpLimits) -> None:
         self.address = address
-        self.buffer = memoryview(bytearray(READ_BYTES))
+        self.buffer = _reading.buffer
         self._parser = ResponseParser(limits)
         self._transport: asyncio.Transport | None = None
         self._waiter: asyncio.Future[Response] | None = None
@@ -224,11 +225,12 @@ async def open_websocket(
         except BaseException:
             client.close()
             raise
-    websocket = WebSocket(endpoint, _NoServer(client.buffer), limits, _new_masking_key)
+    owner = _Watch()
+    websocket = WebSocket(endpoint, owner, limits, _new_masking_key)
     websocket.subprotocol = subprotocol
     websocket.peer = Peer(address.host, address.port, -1)
     websocket.open(transport, rest)
-    _watch(websocket, limits.ping_seconds)
+    owner.look_later(websocket, limits.ping_seconds)
     return websocket
 
 
@@ -246,25 +248,38 @@ class RefusedError(HttpError):
         self.response = response
 
 
-class _NoServer:
-    """The owner of a single connection."""
+class _Watch:
+    """The owner of a single connection: its timer, which ends with it."""
 
-    def __init__(self, buffer: memoryview) -> None:
-        self.buffer = buffer
+    def __init__(self) -> None:
+        self.buffer = _reading.buffer
+        self._timer: asyncio.TimerHandle | None = None
 
-    def websocket_lost(self, websocket: WebSocket) -> None:
-        """Nothing to do: the timer sees that it is closed."""
+    def look_later(self, websocket: WebSocket, seconds: float) -> None:
+        """Applies the deadlines after this time, and again when they ask for it."""
+        if not websocket.is_lost:
+            self._timer = asyncio.get_running_loop().call_later(seconds, self._look, websocket)
+
+    def websocket_lost(self, websocket: WebSocket) -> None:  # noqa: ARG002 - Owner's
+        """Looks no more: the timer would keep the connection in memory."""
+        if self._timer is not None:
+            self._timer.cancel()
 
     def count(self, what: str) -> None:
         """Nothing to do: the endpoint is told the close code."""
 
+    def _look(self, websocket: WebSocket) -> None:
+        self.look_later(websocket, websocket.check(monotonic()))
 
-def _watch(websocket: WebSocket, seconds: float) -> None:
-    def look() -> None:
-        if not websocket.is_lost:
-            _watch(websocket, websocket.check(monotonic()))
 
-    asyncio.get_running_loop().call_later(seconds, look)
+class _Reading(threading.local):
+    """What the connections of a thread read into: its event loop reads and hands over without a break."""
+
+    def __init__(self) -> None:
+        self.buffer = memoryview(bytearray(READ_BYTES))
+
+
+_reading = _Reading()
 
 
 def _new_masking_key() -> bytes:

@@ -5,7 +5,6 @@ timestamp. At 10,000 idle WebSockets with a heartbeat of 5 s that is 2,000 looks
 task or a timer per connection costs 2 to 4 KiB and the event loop's heap.
 """
 
-from collections import deque
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
@@ -17,15 +16,23 @@ class Wheel(Generic[T]):
     """Items by the tick at which they are due. The clock is the caller's."""
 
     def __init__(self) -> None:
-        self._ticks: dict[int, deque[T]] = {}
+        self._ticks: dict[int, set[T]] = {}
+        self._due: dict[T, int] = {}
         self._reached: int | None = None
 
     def add(self, item: T, now: float, seconds: float) -> None:
-        """The item is due once, `seconds` after `now` or up to a tick later."""
+        """The item, not in it yet, is due once, `seconds` after `now` or up to a tick later."""
         due = int((now + seconds) / TICK_SECONDS) + 1
         if self._reached is not None:
             due = max(due, self._reached + 1)
-        self._ticks.setdefault(due, deque()).append(item)
+        self._ticks.setdefault(due, set()).add(item)
+        self._due[item] = due
+
+    def discard(self, item: T) -> None:
+        """Forgets the item now: what has ended must not stay in memory until it would have been due."""
+        due = self._due.pop(item, None)
+        if due is not None:
+            self._ticks[due].discard(item)
 
     def take_due(self, now: float) -> list[T]:
         """The items that are due at `now`; they are forgotten."""
@@ -37,6 +44,8 @@ class Wheel(Generic[T]):
         ticks = range(self._reached + 1, tick + 1)
         for key in ticks if len(ticks) <= len(self._ticks) else sorted(key for key in self._ticks if key <= tick):
             due.extend(self._ticks.pop(key, ()))
+        for item in due:
+            del self._due[item]
         self._reached = max(tick, self._reached)
         return due
 

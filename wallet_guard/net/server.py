@@ -175,6 +175,7 @@ class Server:
     def upgraded(self, connection: HttpConnection, websocket: WebSocket) -> None:
         """The WebSocket takes the connection's place."""
         self._connections.discard(connection)
+        self._wheel.discard(connection)
         self._connections.add(websocket)
         self._wheel.add(websocket, monotonic(), self.limits.websocket.ping_seconds)
         if self.stopping:
@@ -198,6 +199,7 @@ class Server:
         if connection not in self._connections:
             return
         self._connections.discard(connection)
+        self._wheel.discard(connection)
         key = connection.peer.key
         self._by_peer[key] -= 1
         if self._by_peer[key] <= 0:

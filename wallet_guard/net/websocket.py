@@ -14,7 +14,7 @@ from typing import Protocol
 
 from wallet_guard.net.deadlines import Outflow
 from wallet_guard.net.exchange import Peer, Request
-from wallet_guard.net.limits import MessageLimits, WebSocketLimits
+from wallet_guard.net.limits import WebSocketLimits
 from wallet_guard.wire.errors import WebSocketError
 from wallet_guard.wire.websocket import closing
 from wallet_guard.wire.websocket.frames import encode_frame
@@ -44,6 +44,9 @@ class Endpoint:
 
     def on_close(self, websocket: "WebSocket", code: int, reason: str) -> None:
         """The end, exactly once if `on_open` was called: the peer's code, ours if the peer was at fault, or 1006."""
+
+
+_NOBODY = Endpoint()
 
 
 class Owner(Protocol):
@@ -169,9 +172,10 @@ class WebSocket(asyncio.BufferedProtocol):
             if not self._corked:
                 self._flush()
 
-    def allow(self, messages: MessageLimits) -> None:
-        """Takes messages by these limits from now on: larger ones, from a peer that has shown who it is."""
-        self._machine.allow(messages)
+    def allow(self, limits: WebSocketLimits) -> None:
+        """Keeps to these limits from now on: others for a peer that has shown who it is."""
+        self._limits = limits
+        self._machine.allow(limits.messages)
 
     def abort(self) -> None:
         """Ends the connection at once, without a close frame."""
@@ -265,6 +269,9 @@ class WebSocket(asyncio.BufferedProtocol):
         self._stalled = False
         self._wake()
         self._owner.websocket_lost(self)
+        # What points back here would keep it in memory until the garbage collector comes.
+        del self.on_message
+        self._endpoint = _NOBODY
 
     def pause_writing(self) -> None:
         """The peer does not keep up."""

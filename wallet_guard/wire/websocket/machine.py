@@ -82,6 +82,25 @@ class Events(Protocol):
         """The end: the peer's code, ours if the peer was at fault, or ABNORMAL."""
 
 
+class _Nobody:
+    """Who is told what comes behind the end: nothing does."""
+
+    def on_message(self, data: str | bytes) -> None:
+        """Never."""
+
+    def on_ping(self, payload: bytes) -> None:
+        """Never."""
+
+    def on_pong(self, payload: bytes) -> None:
+        """Never."""
+
+    def on_close(self, code: int, reason: str) -> None:
+        """Never."""
+
+
+_NOBODY = _Nobody()
+
+
 class Machine:
     """One connection. Read `state` and `outgoing` (and clear the latter once written)."""
 
@@ -138,8 +157,12 @@ class Machine:
             self.fail(WebSocketError(closing.INVALID_DATA, "a text message is no UTF-8"))
 
     def receive_eof(self) -> None:
-        """The transport ended."""
+        """The transport ended: nothing is told any more, and who was told is forgotten.
+
+        Whoever holds the machine is freed with its last reference then, and not when the garbage collector comes.
+        """
         self._end(closing.ABNORMAL, "the connection ended without a close")
+        self._events, self._on_message = _NOBODY, _NOBODY.on_message
 
     def send_text(self, text: str) -> bool:
         """Queues a text message; False if the connection is no longer open.
