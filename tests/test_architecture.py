@@ -58,7 +58,7 @@ PURE_LIBRARY = {
 IMPORTERS: dict[str, set[str]] = {
     # The SDK read keys out of the processes that imported it, once; one process has it, and that one has no key.
     "bittensor": {"chain.sdk"},
-    "nacl": {"signed"},
+    "nacl": {"signed", "client.identity"},
     "bittensor_core": {
         *("signed", "signer.accept", "signer.compose", "signer.keys"),
         # A chain has keys and codecs of its own; the demo makes a throw-away wallet.

@@ -4,8 +4,11 @@ import pytest
 
 from wallet_guard.cli import clients
 from wallet_guard.cli.errors import CommandError
+from wallet_guard.client.identity import Identity
 from wallet_guard.ipc.blocking import RefusedError, ask
 from wallet_guard.ipc.clients import Info
+
+ADDRESS = "5FHneW46xGXgs5mUiveU4sbTyGBzmstUspZC92UhjJM694ty"
 
 
 @pytest.fixture
@@ -108,3 +111,24 @@ def test_takes_a_random_token_from_standard_input(run, config, monkeypatch, caps
 def test_revoking_nobody_is_an_error(run):
     with pytest.raises(CommandError, match="expected an active client, found none named 'nobody'"):
         run("client", "revoke", "nobody")
+
+
+def test_a_key_made_on_the_node_makes_a_client_without_a_token(run, parse, tmp_path, capsys):
+    file = tmp_path / "node.key"
+    arguments = parse(clients, "client", "keygen", str(file), "--hotkey", ADDRESS)
+    assert arguments.answer(arguments) == 0
+    address = capsys.readouterr().out.strip()
+    assert address == Identity.load(file).address
+    assert run("client", "add", "signs", "--public-key", address) == 0
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert f"signs with {address}" in said.err
+    with pytest.raises(CommandError, match="another client's"):
+        run("client", "add", "twin", "--public-key", address)
+
+
+@pytest.mark.parametrize("hotkey", ["", "5abc"])
+def test_a_key_needs_to_know_its_guards_hotkey(parse, tmp_path, hotkey):
+    arguments = parse(clients, "client", "keygen", str(tmp_path / "node.key"), "--hotkey", hotkey)
+    with pytest.raises(CommandError, match="SS58"):
+        arguments.answer(arguments)

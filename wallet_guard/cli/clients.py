@@ -1,18 +1,21 @@
-"""``wallet-guard client add|list|revoke`` and ``allow-plain``: what the operator grants, over the admin socket."""
+"""``wallet-guard client …`` and ``allow-plain``: what the operator grants, over the admin socket."""
 
 import argparse
 import sys
 from datetime import UTC, datetime
 from typing import Any
 
+from wallet_guard.cli.errors import CommandError
 from wallet_guard.cli.place import add_config_option, ask_signer, find_config
+from wallet_guard.client.errors import SettingsError
+from wallet_guard.client.identity import Identity
 from wallet_guard.ipc.admin import AllowPlain, StatusAsk, StatusView
 from wallet_guard.ipc.clients import CALLS, DEFAULT_CALLS, ClientAdd, ClientAdded, ClientRevoke, ClientView
 
 
 def add_words(parsers: Any) -> None:
-    """``client`` with its three words, and ``allow-plain``."""
-    client = parsers.add_parser("client", help="who may ask: add, list, revoke")
+    """``client`` with its words, and ``allow-plain``."""
+    client = parsers.add_parser("client", help="who may ask: add, list, revoke, keygen")
     words = client.add_subparsers(title="words", metavar="WORD", required=True)
 
     adding = words.add_parser("add", help="a new client; prints its token, once")
@@ -50,6 +53,11 @@ def add_words(parsers: Any) -> None:
     revoking.add_argument("name")
     add_config_option(revoking)
     revoking.set_defaults(answer=revoke)
+
+    making = words.add_parser("keygen", help="on the node: a key of its own, for 'client add --public-key'")
+    making.add_argument("file", help="the new file; the node finds it by WALLET_SERVICE_KEY")
+    making.add_argument("--hotkey", required=True, metavar="ADDRESS", help="the address of the hotkey in the guard")
+    making.set_defaults(answer=keygen)
 
     plain = parsers.add_parser("allow-plain", help="confirm that a subnet switched commit-reveal off")
     plain.add_argument("netuid", type=int)
@@ -92,6 +100,17 @@ def revoke(chosen: argparse.Namespace) -> int:
     """Revokes at once, for everything that is not signed yet."""
     ask_signer(find_config(chosen), ClientRevoke(chosen.name))
     print(f"revoked {chosen.name}")
+    return 0
+
+
+def keygen(chosen: argparse.Namespace) -> int:
+    """Prints the address of the new key alone on standard output."""
+    try:
+        identity = Identity.create(chosen.file, chosen.hotkey)
+    except SettingsError as error:
+        raise CommandError(str(error)) from error
+    print("tell the guard's operator this address, for 'wallet-guard client add NAME --public-key':", file=sys.stderr)
+    print(identity.address)
     return 0
 
 
