@@ -62,7 +62,7 @@ def test_other_mechanisms_take_the_mechanism_call(runtime: Runtime, uids: Any) -
 def test_commits_hold_no_plaintext_and_a_round_to_come(
     runtime: Runtime, alice: Key, facts: ipc.Facts, uids: Any, mechid: int, name: str, head: str
 ) -> None:
-    call = runtime.commit_timelocked(alice, facts, (2, mechid), uids, 0)
+    call = runtime.commit_timelocked(alice.public_key, facts, (2, mechid), uids, 0)
     assert call.name == f"SubtensorModule.{name}"
     assert call.data.hex().startswith(head)
     assert bytes.fromhex("5555aaaaffff") not in call.data
@@ -72,7 +72,7 @@ def test_commits_hold_no_plaintext_and_a_round_to_come(
 
 def test_an_impossible_schedule_is_a_timelock_error(runtime: Runtime, alice: Key, facts: ipc.Facts, uids: Any) -> None:
     with pytest.raises(TimelockError):
-        runtime.commit_timelocked(alice, dataclasses.replace(facts, tempo=0), (2, 0), uids, 0)
+        runtime.commit_timelocked(alice.public_key, dataclasses.replace(facts, tempo=0), (2, 0), uids, 0)
 
 
 @pytest.mark.parametrize("count", [3, 300])

@@ -7,8 +7,10 @@ from typing import Any
 import bittensor_core
 import pytest
 
+from wallet_guard.host.policy import parse_policy
 from wallet_guard.ipc.answers import Refusal
 from wallet_guard.ipc.chain import Event, Pulse
+from wallet_guard.ipc.clients import CALLS
 from wallet_guard.ipc.intents import State
 from wallet_guard.ipc.signatures import EXTRINSIC_CALLS, ExtrinsicView, SignExtrinsic
 from wallet_guard.signer.extrinsics import MAX_GIVEN_AWAY, sign_extrinsic
@@ -339,4 +341,67 @@ def test_a_nonce_that_is_final_is_not_signed_again(node: Node) -> None:
     assert node.bench.intent(intent).state is State.FINALIZED
     node.bench.token = token
     assert node.refused(nonce=7) == "nonce_refused"
+    assert isinstance(node.ask(nonce=8), ExtrinsicView)
+
+
+# Weights pass the policy's rules here as anywhere ---------------------------------------------------------------------
+
+
+def narrow(node: Node, line: str) -> None:
+    text = f'[default]\nkeys = "any"\ncalls = "any"\nnetuids = "any"\nmechanisms = [0]\n{line}\n# end\n'
+    node.bench.desk.policies.current = parse_policy(text.encode(), "p.toml", CALLS)
+
+
+@pytest.mark.parametrize(
+    ("line", "rule"),
+    [
+        ("uids = [1]", "uids"),
+        ("max_share = 0.9", "max_share"),
+        ("subnet.2 = { hours = [] }", "hours"),
+        ('per_hour = { "extrinsic:SubtensorModule.set_weights" = 0 }', "per_hour"),
+        ("dry_run_only = true", "dry_run_only"),
+    ],
+)
+def test_plain_weights_pass_the_policys_rules(node: Node, line: str, rule: str) -> None:
+    narrow(node, line)
+    refusal = node.ask(node.call(name="set_weights", **WEIGHTS))
+    assert isinstance(refusal, Refusal)
+    assert refusal.rule == rule
+
+
+def test_plain_weights_of_a_mechanism_that_is_not_listed(node: Node) -> None:
+    narrow(node, "")
+    refusal = node.ask(node.call(name="set_mechanism_weights", **WEIGHTS, mecid=1))
+    assert isinstance(refusal, Refusal)
+    assert refusal.rule == "mechanisms"
+
+
+def test_the_interval_and_the_change_count_from_either_route(node: Node) -> None:
+    narrow(node, "min_blocks = 100")
+    first = node.question(node.call(name="set_weights", **WEIGHTS))
+    assert isinstance(sign_extrinsic(node.bench.desk, first), ExtrinsicView)
+    # The same bytes are no second request.
+    assert isinstance(sign_extrinsic(node.bench.desk, first), ExtrinsicView)
+    refusal = node.ask(node.call(name="set_weights", **WEIGHTS), nonce=8)
+    assert isinstance(refusal, Refusal)
+    assert (refusal.rule, refusal.code, refusal.next_block) == ("min_blocks", "rate_limited", HEAD + 100)
+    narrow(node, "max_change = 0.5")
+    refusal = node.ask(node.call(name="set_weights", **{**WEIGHTS, "weights": [1, 65535]}), nonce=8)
+    assert isinstance(refusal, Refusal)
+    assert refusal.rule == "max_change"
+
+
+@pytest.mark.parametrize("weights", [[0, 0], []])
+def test_weights_of_nothing_are_far_from_the_last(node: Node, weights: list[int]) -> None:
+    node.ask(node.call(name="set_weights", **WEIGHTS))
+    narrow(node, "max_change = 0.9")
+    call = node.call(name="set_weights", **{**WEIGHTS, "dests": [1, 2][: len(weights)], "weights": weights})
+    refusal = node.ask(call, nonce=8)
+    assert isinstance(refusal, Refusal)
+    assert refusal.rule == "max_change"
+
+
+def test_other_calls_are_no_weights(node: Node) -> None:
+    narrow(node, "max_share = 0\nuids = []\nmin_blocks = 5")
+    assert isinstance(node.ask(), ExtrinsicView)
     assert isinstance(node.ask(nonce=8), ExtrinsicView)

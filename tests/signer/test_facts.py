@@ -134,7 +134,7 @@ def test_any_facts_end_in_a_refusal_or_in_bounded_work(
     try:
         check_facts(said, known)
         if said.commit_reveal:
-            runtime.commit_timelocked(alice, said, (2, 0), ([1], [65535]), 0)
+            runtime.commit_timelocked(alice.public_key, said, (2, 0), ([1], [65535]), 0)
     except (FactsError, TimelockError):
         pass
     assert time.monotonic() - started < 1.0
@@ -155,5 +155,5 @@ def test_the_slowest_schedule_that_passes_is_simulated_at_once(
     said = dataclasses.replace(facts, commit_reveal=True, **changes)
     check_facts(said, known)
     started = time.monotonic()
-    runtime.commit_timelocked(alice, said, (2, 0), ([1], [65535]), 0)
+    runtime.commit_timelocked(alice.public_key, said, (2, 0), ([1], [65535]), 0)
     assert time.monotonic() - started < 1.0

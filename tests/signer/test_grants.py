@@ -7,7 +7,8 @@ import pytest
 
 from wallet_guard.ipc.answers import Refusal
 from wallet_guard.ipc.clients import CALLS, DEFAULT_CALLS, ClientView
-from wallet_guard.signer.grants import PER_HOUR, Asked, Granted, check_grant, grant, hour_of
+from wallet_guard.signer.grants import PER_HOUR, Asked, Granted, check, grant, hour_of
+from wallet_guard.signer.rules import PERMISSIONS
 
 CLIENT = ClientView("node", "validator", "default", ("request", "session"), (1, 2), 2, 0, None)
 
@@ -27,14 +28,14 @@ CLIENT = ClientView("node", "validator", "default", ("request", "session"), (1, 
         (Asked("../validator", "default", "request"), "wallet_not_allowed"),
     ],
 )
-def test_what_was_not_given_is_denied(asked: Asked, code: str | None) -> None:
-    refusal = check_grant(CLIENT, asked)
+def test_what_was_not_given_is_denied(bench: Any, asked: Asked, code: str | None) -> None:
+    refusal = check(bench.desk, CLIENT, asked, PERMISSIONS)
     assert (refusal.code if refusal else None) == code
 
 
-def test_a_client_without_netuids_may_use_none_that_is_named() -> None:
+def test_a_client_without_netuids_may_use_none_that_is_named(bench: Any) -> None:
     client = ClientView("node", "validator", "default", ("session",), (), 2, 0, None)
-    refusal = check_grant(client, Asked("validator", "default", "session", 0))
+    refusal = check(bench.desk, client, Asked("validator", "default", "session", 0), PERMISSIONS)
     assert refusal is not None
     assert refusal.code == "netuid_not_allowed"
 

@@ -16,6 +16,7 @@ from wallet_guard.ipc.clients import ClientRevoke
 from wallet_guard.ipc.intents import State
 from wallet_guard.signer import admin, seal
 from wallet_guard.signer.desk import Desk
+from wallet_guard.signer.drafts import RATE_SLACK_BLOCKS
 from wallet_guard.signer.follow import report
 from wallet_guard.signer.journal import JournalError
 
@@ -350,7 +351,7 @@ def test_the_interval_holds_by_our_own_clock_whatever_the_chain_says(bench: Any)
     # A chain that forgets the last update, and says that there is no limit.
     second = bench.accepted()
     assert code(bench.seal(second, rate_limit=0, last_update=0, nonce=8)) == "rate_limited"
-    bench.pass_time((100 - seal.RATE_SLACK_BLOCKS) * 12 - 900)
+    bench.pass_time((100 - RATE_SLACK_BLOCKS) * 12 - 900)
     bench.sealed(bench.accepted(), rate_limit=0, nonce=8)
 
 

@@ -78,6 +78,7 @@ def _serve(config: Config, inherited: dict[str, socket.socket]) -> None:
     desk = Desk(config, keys, journal, now_ms=lambda: time.time_ns() // 1_000_000, random_hex=secrets.token_hex)
     desk.last_tick_ms = desk.now_ms()
     signal.signal(signal.SIGUSR1, lambda _number, _frame: desk.lockdown.engage("SIGUSR1"))
+    signal.signal(signal.SIGHUP, lambda _number, _frame: desk.policies.want())
     users = {
         "gateway": _uids(config.signer.gateway_user),
         "hub": _uids(config.signer.hub_user),
@@ -95,7 +96,7 @@ def _serve(config: Config, inherited: dict[str, socket.socket]) -> None:
     signal.set_wakeup_fd(wake.fileno(), warn_on_full_buffer=False)
     server.watch(woken)
     about = {"version": __version__, "keys": [key.ss58_address for key in keys]}
-    _record(desk, "started", **about, audit_key=str(desk.audit_key.verifier))
+    _record(desk, "started", **about, audit_key=str(desk.audit_key.verifier), policy=desk.policies.current.sha256)
     notify("READY=1", os.environ)
     log.info(f"ready: {len(keys)} keys, {journal.count_open()} open intents, journal {journal.path}")
     server.run()

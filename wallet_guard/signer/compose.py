@@ -109,7 +109,7 @@ class Runtime:
 
     def commit_timelocked(
         self,
-        key: Key,
+        public_key: bytes,
         facts: Facts,
         place: tuple[int, int],
         weights: tuple[list[int], list[int]],
@@ -117,7 +117,7 @@ class Runtime:
     ) -> Call:
         """The commit call with its drand timelock ciphertext, made offline (4 to 8 ms).
 
-        ``place`` is (netuid, mechid).
+        ``public_key`` is the hotkey's, ``place`` is (netuid, mechid).
 
         ``facts`` must have passed ``check_facts``: the simulation inside takes time in proportion to its
         numbers.
@@ -140,7 +140,7 @@ class Runtime:
                 current_block=facts.block_number,
                 subnet_reveal_period_epochs=facts.reveal_period_epochs,
                 block_time=facts.block_time_ms / 1000,
-                hotkey=key.public_key,
+                hotkey=public_key,
             )
         except (ValueError, RuntimeError, OverflowError) as error:
             raise TimelockError(f"the epoch schedule gives no reveal round: {str(error)[:200]}") from error

@@ -25,8 +25,10 @@ from wallet_guard.signer.compose import Runtime
 from wallet_guard.signer.desk import Desk
 from wallet_guard.signer.eras import MAX_ERA_BLOCKS, MIN_ERA_BLOCKS, life_ms
 from wallet_guard.signer.facts import MAX_NONCE
-from wallet_guard.signer.grants import Asked, Granted, deny, find_client, grant, hour_of
+from wallet_guard.signer.grants import Asked, Granted, Moment, check, deny, find_client, grant, hour_of
 from wallet_guard.signer.journal import SignedExtrinsic
+from wallet_guard.signer.keys import Key
+from wallet_guard.signer.rules import AT_SEAL, Signed, vector_signed
 from wallet_guard.signer.scale import (
     HASHED_ABOVE_BYTES,
     decode_call,
@@ -53,6 +55,12 @@ class _RefusedError(Exception):
         super().__init__(message)
         self.refusal = Refusal(code, message, hint)
 
+    @classmethod
+    def of(cls, refusal: Refusal) -> "_RefusedError":
+        error = cls(refusal.code, refusal.message)
+        error.refusal = refusal
+        return error
+
 
 @dataclass(frozen=True, slots=True)
 class _Meaning:
@@ -61,6 +69,22 @@ class _Meaning:
     name: str
     netuid: int
     arguments: dict[str, Any]
+
+    @property
+    def mechid(self) -> int | None:
+        """Of weights; None for another call."""
+        return self.arguments.get("mecid", 0) if self.name.partition(".")[2] in _WEIGHTS else None
+
+    @property
+    def weights(self) -> tuple[tuple[int, int], ...] | None:
+        """The (uid, u16) pairs; None for another call."""
+        if self.mechid is None:
+            return None
+        return tuple(zip(self.arguments["dests"], self.arguments["weights"], strict=False))
+
+    def asked(self, key: Key) -> Asked:
+        """What the rules must know of it."""
+        return Asked(key.wallet, key.hotkey, EXTRINSIC_PREFIX + self.name, self.netuid, mechid=self.mechid)
 
 
 def sign_extrinsic(desk: Desk, question: SignExtrinsic) -> ExtrinsicView | Refusal:
@@ -84,9 +108,11 @@ def sign_extrinsic(desk: Desk, question: SignExtrinsic) -> ExtrinsicView | Refus
         _check_era(desk, question)
         payload = _rebuild(runtime, question)
         known = _check_nonce(desk, granted, question, payload)
+        if known is None:
+            _check_weights(desk, granted, meaning)
     except _RefusedError as error:
         return deny(desk, granted.client.name, asked, error.refusal)
-    return _sign(desk, granted, asked, question, payload, known)
+    return _sign(desk, granted, meaning, question, payload, known)
 
 
 def _runtime(desk: Desk, question: SignExtrinsic) -> Runtime:
@@ -153,6 +179,16 @@ def _check_plain(desk: Desk, meaning: _Meaning) -> None:
             f"call: expected no plain weights for subnet {meaning.netuid}, which has commit-reveal on",
             "ask for set_weights, the commit is made here",
         )
+
+
+def _check_weights(desk: Desk, granted: Granted, meaning: _Meaning) -> None:
+    """Weights pass the same rules as those that are composed here."""
+    if meaning.weights is None:
+        return
+    moment = Moment(granted.key.ss58_address, _head(desk)[0], vector_signed(meaning.weights))
+    refusal = check(desk, granted.client, meaning.asked(granted.key), AT_SEAL, moment)
+    if refusal is not None:
+        raise _RefusedError.of(refusal)
 
 
 def _check_era(desk: Desk, question: SignExtrinsic) -> None:
@@ -247,7 +283,7 @@ def _taken(nonce: int) -> _RefusedError:
 def _sign(
     desk: Desk,
     granted: Granted,
-    asked: Asked,
+    meaning: _Meaning,
     question: SignExtrinsic,
     payload: bytes,
     known: SignedExtrinsic | None,
@@ -269,9 +305,9 @@ def _sign(
             "extrinsic_signed" if known is None else "extrinsic_given_again",
             client.name,
             key=f"{key.wallet}/{key.hotkey}",
-            call=asked.call.removeprefix(EXTRINSIC_PREFIX),
+            call=meaning.name,
             call_sha256=sha256(question.call_data).hexdigest(),
-            netuid=asked.netuid,
+            netuid=meaning.netuid,
             nonce=question.nonce,
             era=[question.era_period, question.era_current],
             payload_sha256=signed.payload_sha256.hex(),

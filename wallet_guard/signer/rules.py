@@ -110,10 +110,18 @@ def vector_asked(uids: Iterable[int], weights: Iterable[float]) -> Vector:
 
 
 def vector_signed(weights: Iterable[tuple[int, int]]) -> Vector:
-    """The shares of u16 weights: each was rounded by half of one, so a share is off by at most that for all of them."""
+    """The shares of u16 weights: each was rounded by half of one, so a share is off by at most that for all of them.
+
+    Nothing above zero has no shares at all; a uid named twice has both.
+    """
     pairs = list(weights)
     total = sum(value for _, value in pairs)
-    return Vector({uid: value / total for uid, value in pairs}, len(pairs) / 2 / total + _ROUNDING)
+    if not total:
+        return Vector({})
+    shares: dict[int, float] = {}
+    for uid, value in pairs:
+        shares[uid] = shares.get(uid, 0.0) + value / total
+    return Vector(shares, len(pairs) / 2 / total + _ROUNDING)
 
 
 def distance(one: Vector, other: Vector) -> float:
@@ -312,7 +320,7 @@ def max_share(case: Case) -> Verdict:
     passes = f"at most {most:g} for one uid"
     if case.vector is None:
         return Verdict("max_share", Ruling.LATER, passes, "")
-    uid, share = max(case.vector.shares.items(), key=lambda pair: pair[1])
+    uid, share = max(case.vector.shares.items(), key=lambda pair: pair[1], default=(0, 0.0))
     # Nothing is not more than a little: a limit of 0 means none at all.
     fits = most > 0 and share - case.vector.slack <= most
     return _verdict("max_share", fits, passes, f"{share:.4g} for uid {uid}")
@@ -343,6 +351,12 @@ LIMITS: tuple[Rule, ...] = (granted_per_hour, per_hour, hours, min_seconds, min_
 
 AT_SEAL: tuple[Rule, ...] = (*PERMISSIONS, hours, min_seconds, min_blocks, uids, max_share, max_change)
 """Asked again before the signature; what an hour holds was counted when the wish was accepted."""
+
+INTERVALS: tuple[Rule, ...] = (min_seconds, min_blocks)
+"""What a request that waits waits for."""
+
+AT_SEAL_AGAIN: tuple[Rule, ...] = tuple(rule for rule in AT_SEAL if rule not in INTERVALS)
+"""Asked before a signature is made anew in place of a dead one: the interval is its own."""
 
 RULES = (*PERMISSIONS, *LIMITS)
 

@@ -14,15 +14,17 @@ from wallet_guard.ipc.answers import Done, Refusal
 from wallet_guard.ipc.chain import Facts, Seal, Task
 from wallet_guard.ipc.intents import Failure, State
 from wallet_guard.ipc.wishes import SetWeights
-from wallet_guard.signer.calls import PlainCall, call_of, read_wish
+from wallet_guard.signer.calls import read_wish
 from wallet_guard.signer.compose import Call, Runtime, RuntimeUnusableError, TimelockError, reveal_ms
 from wallet_guard.signer.desk import GENESIS_META, MAX_RUNTIMES, Desk
+from wallet_guard.signer.drafts import Drafted, DraftError, Ground, TooEarlyError, draft
 from wallet_guard.signer.eras import life_ms
 from wallet_guard.signer.facts import FactsError, Known, check_facts
+from wallet_guard.signer.grants import Moment, check, ground_of
 from wallet_guard.signer.journal import Intent
 from wallet_guard.signer.keys import Key
+from wallet_guard.signer.rules import AT_SEAL, AT_SEAL_AGAIN, Asked, Signed, vector_signed
 from wallet_guard.signer.tasks import due_ms, task_of
-from wallet_guard.signer.weights import WeightsError, conform, shift
 
 log = logging.getLogger(__name__)
 
@@ -32,14 +34,8 @@ RETRY_SECONDS = 6.0
 HEAD_SECONDS = 600.0
 """How long a head that facts showed is held against later ones: one lie must not shut out honest nodes for good."""
 
-MAX_CLOCK_INTERVAL_BLOCKS = 360
-"""The most blocks (one default tempo) that a remembered rate limit keeps a slot waiting by our own clock alone."""
-
 REVEAL_GRACE_BLOCKS = 100
 """Blocks after the reveal round (and the epoch that follows it) before a commit that did not reveal is an alarm."""
-
-RATE_SLACK_BLOCKS = 2
-"""How much shorter the interval on our own clock may be than the chain's: a signature waits that long for its block."""
 
 
 def learn_runtime(desk: Desk, said: ipc.Runtime) -> Done | Refusal:
@@ -131,14 +127,6 @@ def _failure(code: str, message: str, hint: str = "") -> Failure:
     return Failure(code, message, hint, may_be_submitted=False)
 
 
-class _RefusedError(Exception):
-    """This ends the intent: nothing was signed, and the facts say that nothing will be."""
-
-    def __init__(self, code: str, message: str, hint: str = "") -> None:
-        super().__init__(message)
-        self.failure = _failure(code, message, hint)
-
-
 @dataclass(slots=True)
 class _Sealing:
     """One intent, its facts, and the runtime that fits them."""
@@ -157,100 +145,55 @@ class _Sealing:
             )
         wish = read_wish(json.loads(intent.request))
         try:
-            self._check_client()
-            call = self._compose_weights(wish) if isinstance(wish, SetWeights) else self._compose_plain(wish)
-            return call if isinstance(call, Refusal) else self._sign(call)
-        except _RefusedError as error:
-            return desk.fail(intent, error.failure)
+            drafted = draft(
+                wish, self.facts, self.runtime, (self.key.ss58_address, self.key.public_key), self._ground()
+            )
+            refusal = self._check_rules(drafted)
+            if refusal is not None:
+                return self._refuse(refusal)
+            intent.weights = drafted.weights
+            intent.rate_limit = self.facts.rate_limit if drafted.weights is not None else None
+            return self._sign(drafted.call)
+        except DraftError as error:
+            return desk.fail(intent, _failure(error.code, str(error), error.hint))
+        except TooEarlyError as error:
+            hint = 'ask again then, or with "queue": true, which keeps the request until it is permitted'
+            return self._wait(str(error), hint, error.allowed_ms, error.allowed_block)
         except TimelockError as error:
             return desk.hinder(intent, "facts_refused", str(error), retry_seconds=RETRY_SECONDS)
         except RuntimeUnusableError as error:
             return desk.hinder(intent, "runtime_refused", str(error), retry_seconds=RETRY_SECONDS)
 
-    def _compose_plain(self, wish: PlainCall) -> Call:
-        self._check_registered(wish.netuid)
-        return self.runtime.compose(*call_of(wish))
+    def _ground(self) -> Ground:
+        return ground_of(self.desk, self.intent.ss58_address, self.intent.netuid, self.intent.mechid)
 
-    def _compose_weights(self, request: SetWeights) -> Call | Refusal:
-        uids = self._check_place(request)
-        waiting = self._check_interval()
-        if waiting is not None:
-            return waiting
-        kept, values = self._conform(request, uids)
-        call = self._compose(request, kept, values)
-        self.intent.weights, self.intent.rate_limit = tuple(zip(kept, values, strict=True)), self.facts.rate_limit
-        return call
+    def _check_rules(self, drafted: Drafted) -> Refusal | None:
+        """Everything that can have changed since it was accepted: the token, the policy, the clock, the weights."""
+        desk, intent = self.desk, self.intent
+        client = desk.client_named(intent.client)
+        if client is None:
+            message = f"client {intent.client} was revoked before this was signed"
+            return Refusal("unauthorized", message)
+        mechid = intent.mechid if drafted.weights is not None else None
+        asked = Asked(intent.wallet, intent.hotkey, intent.kind, intent.netuid, mechid=mechid)
+        vector = None if drafted.weights is None else vector_signed(drafted.weights)
+        moment = Moment(self.key.ss58_address, self.facts.block_number, vector)
+        # Its own signature before this one is no earlier vector to keep a distance from.
+        return check(desk, client, asked, AT_SEAL_AGAIN if intent.attempt else AT_SEAL, moment)
 
-    def _check_client(self) -> None:
-        """The token may have been revoked since."""
-        name = self.intent.client
-        for _, client in self.desk.journal.clients():
-            if client.name == name and client.revoked_ms is None:
-                return
-        raise _RefusedError("unauthorized", f"client {name} was revoked before this was signed")
+    def _refuse(self, refusal: Refusal) -> Refusal:
+        seconds = refusal.retry_after_seconds
+        if refusal.code == "rate_limited" and seconds is not None:
+            block = refusal.next_block or self.facts.block_number + int(seconds * 1000 / self.desk.block_ms) + 1
+            return self._wait(refusal.message, refusal.hint, self.desk.now_ms() + seconds * 1000, block)
+        return self.desk.fail(self.intent, _failure(refusal.code, refusal.message, refusal.hint))
 
-    def _check_registered(self, netuid: int) -> None:
-        if self.facts.uid is None:
-            raise _RefusedError(
-                "not_registered",
-                f"hotkey {self.key.ss58_address} is not registered on subnet {netuid}",
-                "register it (btcli subnet register), or check netuid and network",
-            )
-
-    def _check_place(self, request: SetWeights) -> tuple[int, ...]:
-        facts, netuid = self.facts, request.netuid
-        last = max(facts.mechanisms, 1) - 1
-        if request.mechid > last:
-            raise _RefusedError(
-                "unknown_mechanism",
-                f"mechid: expected 0 to {last} on subnet {netuid}, found {request.mechid}",
-            )
-        self._check_registered(netuid)
-        if request.version_key < facts.weights_version_key:
-            raise _RefusedError(
-                "version_key_too_low",
-                f"version_key: expected at least {facts.weights_version_key}, found {request.version_key}",
-                "update the validator's code, which knows the version that the subnet wants",
-            )
-        if request.hotkeys is None:
-            assert request.uids is not None
-            return request.uids
-        found = dict(facts.uids)
-        for address in request.hotkeys:
-            if address not in found:
-                raise _RefusedError("unknown_hotkey", f"hotkey {address} is not registered on subnet {netuid}")
-        uids = tuple(found[address] for address in request.hotkeys)
-        if len(set(uids)) != len(uids):
-            raise _RefusedError("unknown_hotkey", "the chain gives one uid for two hotkeys")
-        return uids
-
-    def _check_interval(self) -> Refusal | None:
-        """The subnet's rate limit, by the chain's blocks and by our own clock."""
-        facts, desk, now = self.facts, self.desk, self.desk.now_ms()
-        wait_blocks = facts.last_update + facts.rate_limit - facts.block_number if facts.last_update else 0
-        allowed_ms = now + int(wait_blocks * desk.block_ms)
-        last = desk.journal.last_signed(self.intent.ss58_address, self.intent.netuid, self.intent.mechid)
-        interval = facts.rate_limit
-        if last is not None and last.signed_ms is not None:
-            # The longer of the two: a node that says the limit is gone does not shorten the interval that is running.
-            interval = max(interval, min(last.rate_limit or 0, MAX_CLOCK_INTERVAL_BLOCKS))
-            clock_ms = max(interval - RATE_SLACK_BLOCKS, 0) * desk.block_ms
-            allowed_ms = max(allowed_ms, last.signed_ms + int(clock_ms))
-        if allowed_ms <= now:
-            return None
-        allowed_block = facts.block_number + max(wait_blocks, -(-(allowed_ms - now) // int(desk.block_ms)))
-        return self._wait(interval, allowed_ms, allowed_block)
-
-    def _wait(self, interval: int, allowed_ms: int, allowed_block: int) -> Refusal:
+    def _wait(self, message: str, hint: str, allowed_ms: int, allowed_block: int) -> Refusal:
+        """The end of an intent that does not wait; one that does is put off."""
         desk, intent = self.desk, self.intent
         seconds = max(1, -(-(allowed_ms - desk.now_ms()) // 1000))
         intent.not_before_ms, intent.not_before_block = allowed_ms, allowed_block
-        message = (
-            f"subnet {intent.netuid} takes weights every {interval} blocks; "
-            f"next permitted at block {allowed_block}, in about {seconds} s"
-        )
         if not intent.queue:
-            hint = 'ask again then, or with "queue": true, which keeps the request until it is permitted'
             refusal = desk.fail(intent, _failure("rate_limited", message, hint))
         else:
             intent.deadline_ms = allowed_ms + int(desk.config.signer.deadline_seconds * 1000)
@@ -258,57 +201,6 @@ class _Sealing:
             desk.move(intent, State.ACCEPTED, "queued", until_block=allowed_block)
             refusal = desk.hinder(intent, "rate_limited", message)
         return Refusal(refusal.code, refusal.message, refusal.hint, seconds, allowed_block, intent.id)
-
-    def _conform(self, request: SetWeights, uids: tuple[int, ...]) -> tuple[list[int], list[int]]:
-        facts = self.facts
-        assert facts.uid is not None
-        # The SDK sorts a mapping by uid; so does this where the uids were only now looked up.
-        pairs = (
-            sorted(zip(uids, request.weights, strict=True))
-            if request.hotkeys
-            else list(zip(uids, request.weights, strict=True))
-        )
-        asked, weights = [uid for uid, _ in pairs], [weight for _, weight in pairs]
-        try:
-            kept, values = conform(
-                asked,
-                weights,
-                own_uid=facts.uid,
-                max_weight_limit=facts.max_weight_limit,
-                min_allowed_weights=facts.min_allowed_weights,
-            )
-        except WeightsError as error:
-            raise _RefusedError("too_few_weights", str(error)) from error
-        moved, most = shift(asked, weights, kept, values), self.desk.config.signer.max_shift
-        if moved > most:
-            raise _RefusedError(
-                "weights_shifted",
-                f"the subnet's limits would move {moved:.0%} of the weight, at most {most:.0%} is allowed",
-                "spread the weights within max_weight_limit, or raise [signer] max_shift",
-            )
-        return kept, values
-
-    def _compose(self, request: SetWeights, kept: list[int], values: list[int]) -> Call:
-        facts, place = self.facts, (request.netuid, request.mechid)
-        if not facts.commit_reveal:
-            if self.desk.journal.commit_reveal(self.desk.genesis, request.netuid):
-                raise _RefusedError(
-                    "commit_reveal_disabled",
-                    f"subnet {request.netuid} had commit-reveal on, now off: plain weights would be public at once",
-                    f"if its owner did that, the operator allows it: wallet-guard allow-plain {request.netuid}",
-                )
-            return self.runtime.set_weights(*place, kept, values, request.version_key)
-        call = self.runtime.commit_timelocked(self.key, facts, place, (kept, values), request.version_key)
-        self._check_reveal(call)
-        return call
-
-    def _check_reveal(self, call: Call) -> None:
-        """The reveal round against our own clock: not in the past, not beyond what the schedule can mean."""
-        assert call.reveal_round is not None
-        facts, ahead_ms = self.facts, reveal_ms(call.reveal_round) - self.desk.now_ms()
-        longest = (facts.reveal_period_epochs + 1) * (facts.tempo + 1) * self.desk.block_ms + 60_000
-        if not 0 < ahead_ms <= longest:
-            raise TimelockError(f"reveal round: expected in 0 to {longest / 1000:.0f} s, found {ahead_ms / 1000:.0f} s")
 
     def _sign(self, call: Call) -> Task | Refusal:
         desk, intent, facts = self.desk, self.intent, self.facts
@@ -329,6 +221,9 @@ class _Sealing:
             if intent.kind == SetWeights.kind:
                 # Another call must not wipe out that commit-reveal was on: the operator confirms that it is off.
                 writer.set_commit_reveal(desk.genesis, intent.netuid, facts.commit_reveal)
+            if intent.weights is not None:
+                slot = (intent.ss58_address, intent.netuid, intent.mechid)
+                writer.set_slot(*slot, Signed(now, facts.block_number, intent.weights))
             desk.lanes.note(writer, self.key, facts, nonce)
             desk.move_within(
                 writer,

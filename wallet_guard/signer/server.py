@@ -78,6 +78,9 @@ class Server:
         self._alive = alive
         self._selector = selectors.DefaultSelector()
         self._connections: set[_Connection] = set()
+        desk.peers = lambda: {
+            name: sum(connection.name == name for connection in self._connections) for name in listeners
+        }
         self._stopping = False
         self._tick_due = 0.0
         self._counted_due = time.monotonic() + STRANGERS_SECONDS
@@ -115,6 +118,7 @@ class Server:
     def _tick(self) -> None:
         try:
             self._desk.lockdown.settle(self._desk.now_ms())
+            self._desk.policies.reload(self._desk.journal, self._desk.now_ms())
         except JournalError as error:
             log.critical(str(error))
         if time.monotonic() < self._tick_due:
