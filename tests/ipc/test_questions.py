@@ -22,7 +22,8 @@ def test_each_socket_lists_exactly_this() -> None:
         "chain": ["pull", "pulse", "report", "runtime", "seal"],
         "admin": [
             *("allow_plain", "audit_checkpoint", "client_add", "client_revoke"),
-            *("health", "lock", "status", "unlock"),
+            *("health", "intent_cancel", "intent_details", "intent_list", "intent_retry"),
+            *("lock", "overview", "status", "unlock"),
         ],
     }
 

@@ -59,6 +59,7 @@ CODES: dict[str, Code] = {
     "not_effective": Code(502, "the chain does not show the weights that were signed"),
     "chain_unavailable": Code(503, "the chain cannot be reached; the intent is kept until its deadline"),
     "expired": Code(504, "the intent's deadline passed"),
+    "cancelled": Code(409, "the operator ended the request before it was signed"),
     "restored": Code(502, "the guard's journal was restored; what became of the request is not known"),
     # How we are
     "signer_unavailable": Code(503, "the signer does not answer"),

@@ -17,6 +17,7 @@ from wallet_guard.ipc.clients import ClientAdd, ClientRevoke, Info
 from wallet_guard.ipc.clientsigned import ClientSigned
 from wallet_guard.ipc.health import Health
 from wallet_guard.ipc.intents import Accept, Show
+from wallet_guard.ipc.oversight import IntentAsk, IntentCancel, IntentList, IntentRetry, Overview
 from wallet_guard.ipc.signatures import IssueHubSession, IssueSession, SignExtrinsic, SignRequest, SignText
 
 
@@ -37,5 +38,8 @@ HUB = _table(IssueHubSession, Health)
 
 CHAIN = _table(Pull, Runtime, Seal, Report, Pulse)
 
-ADMIN = _table(ClientAdd, ClientRevoke, StatusAsk, AllowPlain, Health, Lock, Unlock, AuditCheckpoint)
+ADMIN = _table(
+    *(ClientAdd, ClientRevoke, StatusAsk, AllowPlain, Health, Lock, Unlock, AuditCheckpoint),
+    *(IntentList, IntentAsk, IntentRetry, IntentCancel, Overview),
+)
 """Who may ask what: one table per listening socket. What is not listed cannot be asked."""

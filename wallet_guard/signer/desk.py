@@ -64,6 +64,8 @@ class Desk:
     random_hex: Callable[[int], str]
     on_change: Callable[[Intent], None] = lambda _intent: None
     on_work: Callable[[], None] = lambda: None
+    peers: Callable[[], dict[str, int]] = dict
+    """Connections to each of our sockets, as far as a server runs."""
     chain: Chain = field(default_factory=Chain)
     trouble: dict[str, str] = field(default_factory=dict)
     """Intent id → what stands in its way at the moment."""

@@ -17,10 +17,23 @@ from wallet_guard.ipc.clients import ClientAdd, ClientRevoke, Info
 from wallet_guard.ipc.clientsigned import ClientSigned
 from wallet_guard.ipc.health import Health
 from wallet_guard.ipc.intents import Accept, Show
+from wallet_guard.ipc.oversight import IntentAsk, IntentCancel, IntentList, IntentRetry, Overview
 from wallet_guard.ipc.questions import ADMIN, CHAIN, GATEWAY, HUB
 from wallet_guard.ipc.records import from_json, to_json
 from wallet_guard.ipc.signatures import IssueHubSession, IssueSession, SignExtrinsic, SignRequest, SignText
-from wallet_guard.signer import accept, admin, clientkeys, extrinsics, follow, requests, seal, sessions, tasks, texts
+from wallet_guard.signer import (
+    accept,
+    admin,
+    clientkeys,
+    extrinsics,
+    follow,
+    oversight,
+    requests,
+    seal,
+    sessions,
+    tasks,
+    texts,
+)
 from wallet_guard.signer.desk import Desk
 from wallet_guard.signer.journal import JournalError
 from wallet_guard.signer.lockdown import LockedError
@@ -51,6 +64,11 @@ ANSWERERS: dict[type[Any], Answerer] = {
     Lock: admin.lock,
     Unlock: admin.unlock,
     AuditCheckpoint: admin.audit_checkpoint,
+    IntentList: oversight.intents,
+    IntentAsk: oversight.details,
+    IntentRetry: oversight.retry,
+    IntentCancel: oversight.cancel,
+    Overview: oversight.overview,
     ClientSigned: lambda desk, question: clientkeys.answer_signed(
         desk, question, ANSWERERS, partial(_spring_canary, desk)
     ),

@@ -13,6 +13,10 @@ from wallet_guard.signer.rules import Signed
 _OPEN = "state NOT IN ('effective', 'failed', 'expired')"
 
 
+MAX_DENIALS_SEARCHED = 1000
+"""Newest audit records looked through for refusals: a millisecond."""
+
+
 class SignedExtrinsic(NamedTuple):
     """A node's own extrinsic that was signed; its nonce is taken until ``dead_ms``."""
 
@@ -43,6 +47,27 @@ class Reading:
     def newest_intents(self, count: int) -> list[Intent]:
         """The newest, newest first."""
         return self._many("ORDER BY accepted_ms DESC, id LIMIT ?", count)
+
+    def page(self, client: str, unfinished: bool, before_ms: int | None, count: int) -> list[Intent]:
+        """The newest of one client ("" of all), newest first: unfinished ones only, accepted before a time."""
+        wanted = ["client = ?"] if client else []
+        wanted += [_OPEN] if unfinished else []
+        wanted += ["accepted_ms < ?"] if before_ms is not None else []
+        values = [*([client] if client else []), *([before_ms] if before_ms is not None else []), count]
+        where = f"WHERE {' AND '.join(wanted)} " if wanted else ""
+        return self._many(where + "ORDER BY accepted_ms DESC, id LIMIT ?", *values)
+
+    def intents_named(self, beginning: str, count: int) -> list[Intent]:
+        """Those whose id begins so."""
+        return self._many("WHERE id >= ? AND id < ? ORDER BY id LIMIT ?", beginning, beginning + "\x7f", count)
+
+    def denials(self, count: int) -> list[tuple[int, str, str]]:
+        """Time, client and body of the last refusals among the newest records, newest first."""
+        query = (
+            "SELECT at_ms, client, body FROM audit WHERE seq > (SELECT coalesce(max(seq), 0) - ? FROM audit) "
+            "AND kind = 'denied' ORDER BY seq DESC LIMIT ?"
+        )
+        return self._db.execute(query, (MAX_DENIALS_SEARCHED, count)).fetchall()
 
     def count_accepted(self, client: str, since_ms: int, kind: str = "") -> int:
         """How many intents of this client were accepted since then, of that kind or of all."""
