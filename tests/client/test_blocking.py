@@ -8,7 +8,7 @@ import threading
 
 import pytest
 
-from wallet_guard.client import WalletService
+from wallet_guard.client import SettingsError, WalletService
 
 TOKEN = "a-token-of-43-characters-like-the-signer-ma"
 
@@ -139,6 +139,38 @@ def test_a_certificate_that_nobody_vouches_for_is_refused_at_once(connect, tls_s
     assert "no TLS" in result.message
     assert "ca_file" in result.hint
     assert tls_service.seen == []
+
+
+@pytest.fixture
+def asking_service(certificate, serve_tls):
+    """A service that talks to holders of a certificate only; its own serves for that too."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate / "cert.pem", certificate / "key.pem")
+    context.load_verify_locations(certificate / "cert.pem")
+    context.verify_mode = ssl.CERT_REQUIRED
+    return serve_tls(context)
+
+
+def test_shows_a_certificate_of_its_own(connect, asking_service, certificate):
+    files = {"client_certificate": str(certificate / "cert.pem"), "client_key": str(certificate / "key.pem")}
+    assert connect(asking_service.url, ca_file=str(certificate / "cert.pem"), **files).set_weights(2, [1], [1])
+
+
+def test_without_a_certificate_nothing_arrives(connect, asking_service, certificate):
+    service = connect(asking_service.url, ca_file=str(certificate / "cert.pem"), timeout=1.0)
+    assert service.set_weights(2, [1], [1]).code == "unreachable"
+    assert asking_service.seen == []
+
+
+@pytest.mark.parametrize("key", [None, "cert.pem", "none.pem"])
+def test_a_certificate_without_its_key_is_refused(certificate, key):
+    with pytest.raises(SettingsError, match="client_certificate"):
+        WalletService(
+            "https://localhost",
+            TOKEN,
+            client_certificate=str(certificate / "cert.pem"),
+            client_key=key and str(certificate / key),
+        )
 
 
 def test_a_certificate_for_another_name_is_refused(connect, tls_service, certificate):

@@ -4,6 +4,8 @@ import re
 import socket
 import threading
 import time
+from hashlib import sha256
+from types import SimpleNamespace
 
 import pytest
 
@@ -320,3 +322,220 @@ def test_a_token_that_is_none_is_refused_and_not_quoted(connect, token):
     with pytest.raises(SettingsError, match=r"^WALLET_SERVICE_TOKEN: expected") as caught:
         connect("http://localhost:1", token)
     assert token.strip() == "" or token not in str(caught.value)
+
+
+# Every other route ---------------------------------------------------------------------------------------------------
+
+
+WISHES = {
+    "serve_axon": (
+        lambda service, **how: service.serve_axon(2, "203.0.113.7", 8091, **how),
+        {"ip": "203.0.113.7", "port": 8091, "protocol": 4, "version": 1},
+    ),
+    "serve_axon_tls": (
+        lambda service, **how: service.serve_axon_tls(2, "2001:db8::7", 8092, b"\x01\xab", protocol=0, **how),
+        {"ip": "2001:db8::7", "port": 8092, "protocol": 0, "version": 1, "certificate": "0x01ab"},
+    ),
+    "serve_prometheus": (
+        lambda service, **how: service.serve_prometheus(2, "203.0.113.7", 9090, version=3, **how),
+        {"ip": "203.0.113.7", "port": 9090, "version": 3},
+    ),
+    "reset_axon": (lambda service, **how: service.reset_axon(2, **how), {}),
+    "set_commitment": (lambda service, **how: service.set_commitment(2, "https://x", **how), {"data": "https://x"}),
+}
+
+
+@pytest.mark.parametrize("kind", WISHES)
+def test_a_call_beside_set_weights(connect, unix_service, kind):
+    call, fields = WISHES[kind]
+    result = call(connect(unix_service.url), wait_for_inclusion=True, hotkey_name="second", idempotency_key="k-1")
+    assert result.success
+    (seen,) = unix_service.seen
+    assert seen.line == f"POST /wallet/{kind} HTTP/1.1"
+    assert seen.fields["Idempotency-Key"] == "k-1"
+    assert (seen.content["wallet_name"], seen.content["hotkey_name"]) == ("validator", "second")
+    transaction = seen.content["transaction_data"]
+    assert transaction.pop("timeout") == pytest.approx(95.0, abs=0.5)
+    waits = {"wait_for_inclusion": True, "wait_for_finalization": False}
+    assert transaction == {"netuid": 2} | fields | waits
+
+
+def test_a_call_is_repeated_with_the_same_key(connect, unix_service, say):
+    unix_service.steps = [say.CUT, say.answer(say.SUCCESS)]
+    assert connect(unix_service.url).serve_axon(2, "203.0.113.7", 8091)
+    assert len({seen.fields["Idempotency-Key"] for seen in unix_service.seen}) == 1
+
+
+def test_a_call_that_fails_comes_back_or_is_raised(connect, unix_service, say):
+    unix_service.steps = [say.failure("call_not_allowed", 403, submitted="no")]
+    service = connect(unix_service.url)
+    result = service.reset_axon(2)
+    assert (result.success, result.code, result.submitted) == (False, "call_not_allowed", "no")
+    with pytest.raises(NotAuthorised):
+        service.reset_axon(2, raise_errors=True)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda service: service.serve_axon(2, 7, 8091),
+        lambda service: service.serve_axon(2, "203.0.113.7", "8091"),
+        lambda service: service.serve_axon_tls(2, "203.0.113.7", 8091, "no hex"),
+        lambda service: service.reset_axon("two"),
+        lambda service: service.execute(object()),
+    ],
+)
+def test_a_call_that_cannot_be_sent_is_refused_here(connect, unix_service, call):
+    result = call(connect(unix_service.url))
+    assert (result.success, result.code, result.submitted, result.final) == (False, "invalid_request", "no", True)
+    assert unix_service.seen == []
+
+
+def test_a_keyword_that_no_call_has_is_a_slip(connect, unix_service):
+    service = connect(unix_service.url)
+    for slip in (
+        lambda: service.reset_axon(2, wait_for_inclusionn=True),
+        lambda: service.set_weights(2, [1], [1], nonsense=1),
+        lambda: service.sign("hello", wallet_nam="x"),
+    ):
+        with pytest.raises(TypeError, match="unexpected keyword argument"):
+            slip()
+    assert unix_service.seen == []
+
+
+def test_takes_the_place_of_the_sdks_set_weights(connect, unix_service, say):
+    """The keywords of bittensor 9.12 and 10.5, all of them."""
+    unix_service.steps = [say.answer(say.SUCCESS), say.failure("rate_limited", 429, submitted="no")]
+    service = connect(unix_service.url)
+    both = {"netuid": 2, "uids": [1], "weights": [1.0], "mechid": 0, "block_time": 12.0, "commit_reveal_version": 4}
+    both |= {"version_key": 9120200, "period": 8, "wait_for_inclusion": True, "wait_for_finalization": True}
+    assert service.set_weights(wallet="validator", max_retries=5, **both)
+    with pytest.raises(RateLimited):
+        service.set_weights(
+            wallet="validator",
+            max_attempts=5,
+            mev_protection=False,
+            raise_error=True,
+            wait_for_revealed_execution=True,
+            **both,
+        )
+    assert unix_service.seen[0].content["transaction_data"]["version_key"] == 9120200
+
+
+INTENTS = {
+    "set_weights": {
+        "netuid": 2,
+        "uids": [1, 2],
+        "weights": [0.5, 1.0],
+        "mechid": 1,
+        "version_key": 3,
+    },
+    "serve_axon": {"netuid": 2, "ip": "203.0.113.7", "port": 8091, "protocol": 4, "version": 1},
+    "serve_axon_tls": {"netuid": 2, "ip": "203.0.113.7", "port": 8091, "certificate": "0x01ab", "protocol": 4},
+    "serve_prometheus": {"netuid": 2, "ip": "203.0.113.7", "port": 9090, "version": 1},
+    "reset_axon": {"netuid": 2},
+}
+
+
+@pytest.mark.parametrize("op", INTENTS)
+def test_does_what_an_sdk_intent_means(connect, unix_service, op):
+    assert connect(unix_service.url).execute(SimpleNamespace(op=op, **INTENTS[op]), idempotency_key="k")
+    (seen,) = unix_service.seen
+    assert (seen.line, seen.fields["Idempotency-Key"]) == (f"POST /wallet/{op} HTTP/1.1", "k")
+    assert INTENTS[op].items() <= seen.content["transaction_data"].items()
+
+
+@pytest.mark.parametrize(
+    "intent", [SimpleNamespace(op="transfer"), SimpleNamespace(op="commit_weights"), "set_weights"]
+)
+def test_refuses_other_intents_by_name(connect, unix_service, intent):
+    with pytest.raises(SettingsError, match="expected one of set_weights, serve_axon"):
+        connect(unix_service.url).execute(intent, raise_errors=True)
+    assert unix_service.seen == []
+
+
+def test_refuses_exact_ratios(connect):
+    intent = SimpleNamespace(op="set_weights", **INTENTS["set_weights"] | {"raw_u16": True})
+    assert "raw_u16" in connect("unix:///none").execute(intent).message
+
+
+SIGNATURE = "0x" + "ab" * 64
+
+
+def test_asks_for_a_signed_request(connect, unix_service, say):
+    headers = {"X-Bittensor-Version": "1"}
+    unix_service.steps = [say.answer({"success": True, "headers": headers, "ss58_address": "5F", "nonce": "17"})]
+    signed = connect(unix_service.url).request("POST", "/a?b=c", receiver="5G", body="hello")
+    assert (signed.headers, signed.ss58_address, signed.nonce) == (headers, "5F", 17)
+    (seen,) = unix_service.seen
+    assert seen.line == "POST /wallet/request HTTP/1.1"
+    assert "Idempotency-Key" not in seen.fields
+    assert seen.content == {
+        "wallet_name": "validator",
+        "hotkey_name": "default",
+        "method": "POST",
+        "path": "/a?b=c",
+        "body_sha256": sha256(b"hello").hexdigest(),
+        "receiver": "5G",
+    }
+
+
+def test_a_request_for_anybody_is_refused_here(connect, unix_service):
+    with pytest.raises(SettingsError, match="receiver"):
+        connect(unix_service.url).request("GET", "/", receiver=None)
+    assert unix_service.seen == []
+
+
+def test_a_request_with_a_nonce_of_its_own_is_sent_once(connect, unix_service, say):
+    unix_service.steps = [say.CUT]
+    with pytest.raises(ServiceUnreachable):
+        connect(unix_service.url).request("GET", "/", receiver="5G", nonce=17)
+    assert len(unix_service.seen) == 1
+    assert unix_service.seen[0].content["nonce"] == "17"
+
+
+def test_asks_for_a_session(connect, unix_service, say):
+    session = {"certificate": "c", "serial": "s", "until": "2027-01-15T08:00:00Z"}
+    unix_service.steps = [say.answer({"success": True} | session)]
+    found = connect(unix_service.url).session(b"\x11" * 32, netuid=2, lifetime=60)
+    assert (found.certificate, found.serial, found.until) == tuple(session.values())
+    content = unix_service.seen[0].content
+    assert unix_service.seen[0].line == "POST /wallet/session HTTP/1.1"
+    assert (content["key"], content["netuid"], content["receiver"], content["lifetime"]) == (
+        "0x" + "11" * 32,
+        2,
+        None,
+        60,
+    )
+
+
+def test_asks_for_a_text(connect, unix_service, say):
+    text = {"signature": SIGNATURE, "signed": "<Bytes>…", "ss58_address": "5F", "scheme": "sr25519"}
+    unix_service.steps = [say.CUT, say.answer({"success": True} | text)]
+    found = connect(unix_service.url).sign("hello", wallet="other")
+    assert (found.signature.hex(), found.signed, found.scheme) == ("ab" * 64, "<Bytes>…", "sr25519")
+    assert unix_service.seen[1].line == "POST /wallet/sign HTTP/1.1"
+    assert (unix_service.seen[1].content["wallet_name"], unix_service.seen[1].content["message"]) == ("other", "hello")
+
+
+def test_asks_for_an_extrinsics_signature(connect, unix_service, say):
+    unix_service.steps = [say.answer({"success": True, "signature": SIGNATURE, "crypto_type": 0, "ss58_address": "5F"})]
+    found = connect(unix_service.url).extrinsic({"call_data": "0x07", "payload_json": {}})
+    assert (found.signature.hex(), found.crypto_type) == ("ab" * 64, 0)
+    assert unix_service.seen[0].content["extrinsic"] == {"call_data": "0x07"}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [{}, {"headers": [], "nonce": "1", "ss58_address": "5F"}, {"headers": {}, "nonce": "١", "ss58_address": "5F"}],
+)
+def test_an_answer_of_another_shape_is_none(connect, unix_service, say, content):
+    unix_service.steps = [say.answer({"success": True} | content)]
+    with pytest.raises(ServiceUnreachable, match="another version"):
+        connect(unix_service.url).request("GET", "/", receiver="5G")
+
+
+def test_a_refusal_to_sign_is_raised(connect, unix_service, say):
+    unix_service.steps = [say.failure("call_not_allowed", 403)]
+    with pytest.raises(NotAuthorised, match="call_not_allowed happened; do this"):
+        connect(unix_service.url).sign("hello")
