@@ -9,6 +9,7 @@ The same rows are in the table of ``hardening/threat-model.md``; the last test h
 """
 
 import contextlib
+import dataclasses
 import json
 import signal
 import socket
@@ -27,15 +28,18 @@ sys.path.insert(0, str(Path(__file__).parent))
 import captive as taken
 from captive import ALICE, CUT, DONE, GENESIS, HEAD, METADATA, ROOT, framed
 
+from wallet_guard.client.identity import Identity
 from wallet_guard.ipc.blocking import ask
 from wallet_guard.ipc.chain import Pulse, Runtime
 from wallet_guard.ipc.clients import ClientAdd, ClientRevoke, Info
+from wallet_guard.ipc.clientsigned import ClientSigned
 from wallet_guard.ipc.health import Health
 from wallet_guard.ipc.intents import Accept, Show
 from wallet_guard.ipc.packets import encode_packet
 from wallet_guard.ipc.records import to_json
 from wallet_guard.ipc.signatures import IssueSession, SignExtrinsic, SignRequest, SignText
 from wallet_guard.ipc.wishes import ResetAxon, ServeAxon, SetCommitment, SetWeights
+from wallet_guard.signed.btauth import DEFAULT_MAX_AGE_NS
 
 CODEC = bittensor_core.Runtime(METADATA, 461, 1)
 DIGEST = bytes(bittensor_core.metadata_digest(METADATA, 461, "node-subtensor"))
@@ -506,6 +510,128 @@ SESSIONS = _table(
     a_star_for_the_sessions_receiver=lambda c: session(c, receiver="*"),
 )
 
+# Requests that a node signed with a key of its own: the gateway passes them on, and can do no more. ----------------------
+
+
+def node_of(captive: Captive, receiver: str = ALICE.ss58_address) -> Identity:
+    """The node's key; its client is made once."""
+    node = Identity(b"\x07" * 32, receiver)
+    if "keyed" not in captive.tokens:
+        calls = ("set_weights", "text", "session")
+        question = ClientAdd("keyed", "validator", "default", calls, (2,), 1000, None, node.address)
+        captive.tokens["keyed"] = node.address
+        ask(captive.path("admin"), question, seconds=taken.SECONDS)
+    return node
+
+
+ORDER = {"wallet_name": "validator", "transaction_data": {"netuid": 2, "uids": [1, 2], "weights": [1, 2]}}
+HELLO = {"wallet_name": "validator", "message": "hello"}
+
+
+def overheard(captive: Captive, path: str, body: dict[str, Any], *, receiver: str = ALICE.ss58_address) -> ClientSigned:
+    """What the node sent, as the gateway got it."""
+    raw = json.dumps(body).encode()
+    return ClientSigned("POST", path, node_of(captive, receiver).fields("POST", path, raw), raw)
+
+
+def altered(captive: Captive, **changes: Any) -> Any:
+    return captive.say(dataclasses.replace(overheard(captive, "/wallet/set_weights", ORDER), **changes))
+
+
+def field_changed(captive: Captive, name: str, value: str | None) -> Any:
+    sent = overheard(captive, "/wallet/set_weights", ORDER)
+    fields = {**dict(sent.fields), name: value}
+    return captive.say(dataclasses.replace(sent, fields=tuple((name, each) for name, each in fields.items() if each)))
+
+
+def held_back(captive: Captive) -> Any:
+    sent = overheard(captive, "/wallet/set_weights", ORDER)
+    nonce = int(dict(sent.fields)["X-Bittensor-Nonce"])
+    while time.time_ns() - nonce <= DEFAULT_MAX_AGE_NS + 10**9:
+        time.sleep(0.1)
+    return captive.say(sent)
+
+
+def signed_weights_twice(captive: Captive, *, kill: bool = False) -> Any:
+    sent = overheard(captive, "/wallet/set_weights", ORDER)
+    first = captive.say(sent)
+    if kill:
+        captive.stop(signal.SIGKILL)
+        captive.start()
+    second = captive.say(sent)
+    assert second["intent"] == first["intent"]
+    return second
+
+
+def signed_text_twice(captive: Captive, *, kill: bool = False) -> Any:
+    sent = overheard(captive, "/wallet/sign", HELLO)
+    assert "signature" in captive.say(sent)
+    if kill:
+        captive.stop(signal.SIGKILL)
+        captive.start()
+    return captive.say(sent)
+
+
+NODE_KEYS = (
+    _table(
+        DONE,
+        a_signed_request_twice_is_one_intent=signed_weights_twice,
+        and_after_killing_the_signer_too=lambda c: signed_weights_twice(c, kill=True),
+    )
+    | _table(
+        "replayed_request",
+        one_signed_request_for_two_signatures=signed_text_twice,
+        and_over_the_death_of_the_signer=lambda c: signed_text_twice(c, kill=True),
+    )
+    | _table("stale_request", a_signed_request_held_back=held_back)
+    | _table(
+        "unauthorized",
+        other_weights_in_a_signed_body=lambda c: altered(
+            c, body=json.dumps(ORDER).replace("[1, 2]}", "[2, 1]}").encode()
+        ),
+        a_space_more_in_a_signed_body=lambda c: altered(c, body=json.dumps(ORDER).encode() + b" "),
+        a_signed_body_for_another_path=lambda c: altered(c, target="/wallet/reset_axon"),
+        a_query_on_a_signed_path=lambda c: altered(c, target="/wallet/set_weights?dry_run=0"),
+        another_method_for_a_signed_request=lambda c: altered(c, method="GET"),
+        a_signed_request_for_another_guard=lambda c: c.say(overheard(c, "/wallet/set_weights", ORDER, receiver=BOB)),
+        a_signed_request_without_its_receiver=lambda c: field_changed(c, "X-Bittensor-Receiver", None),
+        another_receiver_on_a_signed_request=lambda c: field_changed(c, "X-Bittensor-Receiver", BOB),
+        a_newer_nonce_on_a_signed_request=lambda c: field_changed(c, "X-Bittensor-Nonce", str(time.time_ns())),
+        another_scheme_on_a_signed_request=lambda c: field_changed(c, "X-Bittensor-Crypto", "sr25519"),
+        anothers_name_on_a_signed_request=lambda c: field_changed(c, "X-Bittensor-Hotkey", BOB),
+        a_signature_of_zeros=lambda c: field_changed(c, "X-Bittensor-Signature", "0x" + "00" * 64),
+        the_nodes_address_for_a_token=lambda c: weights(c, token=node_of(c).address),
+        a_key_of_the_attackers_own=lambda c: c.say(
+            dataclasses.replace(
+                overheard(c, "/wallet/set_weights", ORDER),
+                fields=Identity(b"\x08" * 32, ALICE.ss58_address).fields(
+                    "POST", "/wallet/set_weights", json.dumps(ORDER).encode()
+                ),
+            )
+        ),
+    )
+    | _table(
+        "netuid_not_allowed",
+        a_node_that_signs_for_another_subnet=lambda c: c.say(
+            overheard(
+                c,
+                "/wallet/set_weights",
+                {"wallet_name": "validator", "transaction_data": {"netuid": 3, "uids": [1], "weights": [1]}},
+            )
+        ),
+    )
+    | _table(
+        "call_not_allowed",
+        a_node_that_signs_for_another_call=lambda c: c.say(
+            overheard(c, "/wallet/reset_axon", {"wallet_name": "validator", "transaction_data": {"netuid": 2}})
+        ),
+    )
+    | _table(
+        "invalid_request",
+        a_signed_question_of_the_operator=lambda c: c.say(overheard(c, "/admin/unlock", {})),
+    )
+)
+
 INNER = call()
 EXTRINSICS = (
     _table(
@@ -612,7 +738,7 @@ EXTRINSICS = (
     )
 )
 
-ATTACKS = STRANGERS | NOT_ASKED_HERE | FRAMING | SHAPES | POLICY | REQUESTS | SESSIONS | EXTRINSICS
+ATTACKS = STRANGERS | NOT_ASKED_HERE | FRAMING | SHAPES | POLICY | REQUESTS | SESSIONS | NODE_KEYS | EXTRINSICS
 
 
 @pytest.fixture(scope="module")
@@ -657,6 +783,7 @@ def test_nothing_was_signed_but_what_policy_allows(captive: Captive) -> None:
     allowed = {
         "node": {"accepted"},
         "few": {"accepted"},
+        "keyed": {"accepted", "text_signed"},
         "sdk": {"request_signed", "session_issued", "extrinsic_signed", "extrinsic_given_again"},
     }
     for kind, client, body in captive.audit():
