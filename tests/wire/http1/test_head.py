@@ -170,6 +170,14 @@ def test_the_cache_remembers_no_long_head_and_no_refusal() -> None:
     assert cache.find(b"GET / HTTP/1.1") is None
 
 
+@pytest.mark.parametrize("name", ["Authorization", "cookie", "Proxy-Authorization"])
+def test_the_cache_remembers_no_credential(name: str) -> None:
+    cache = HeadCache(LIMITS)
+    head = f"GET / HTTP/1.1\r\nHost: a\r\n{name}: Bearer x".encode()
+    assert cache.parse(head).method == "GET"
+    assert cache.find(head) is None
+
+
 def test_a_full_cache_begins_anew() -> None:
     cache = HeadCache(LIMITS)
     heads = [b"GET /%d HTTP/1.1\r\nHost: a" % index for index in range(HeadCache.MAX_ENTRIES + 1)]

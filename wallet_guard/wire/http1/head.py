@@ -179,13 +179,13 @@ def _expects_continue(fields: Fields) -> bool:
 class HeadCache:
     """Parsed request heads by their bytes, for the keep-alive clients that repeat themselves.
 
-    It holds what clients sent, tokens included, until it is cleared or dropped: it lives and dies with its
-    server. Full, it is emptied rather than sorted: a stranger who sends ever new heads costs us the parsing
-    we would do anyway.
+    It lives and dies with its server, and holds no head with a credential. Full, it is emptied rather than sorted: a
+    stranger who sends ever new heads costs us the parsing we would do anyway.
     """
 
     MAX_ENTRIES = 512  # with the size below, 1 MiB of keys at most
     MAX_HEAD_BYTES = 2048  # longer heads are rare, and signed ones never repeat
+    CREDENTIALS = ("authorization", "proxy-authorization", "cookie")  # RFC 9110, section 11; RFC 6265
 
     __slots__ = ("_heads", "limits")
 
@@ -198,9 +198,9 @@ class HeadCache:
         return self._heads.get(head)
 
     def parse(self, head: bytes) -> RequestHead:
-        """What `parse_request_head` says, and remembers it; a refusal is not remembered."""
+        """What `parse_request_head` says, and remembers it; a refusal is not remembered, nor what holds a credential."""
         parsed = parse_request_head(head, self.limits)
-        if len(head) <= self.MAX_HEAD_BYTES:
+        if len(head) <= self.MAX_HEAD_BYTES and not any(name in parsed.fields for name in self.CREDENTIALS):
             if len(self._heads) >= self.MAX_ENTRIES:
                 self._heads.clear()
             self._heads[head] = parsed
