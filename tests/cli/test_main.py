@@ -18,7 +18,7 @@ def test_help_names_every_word(capsys):
     with pytest.raises(SystemExit):
         main(["--help"])
     said = capsys.readouterr().out
-    for word in ("demo", "init", "serve", "client", "status", "audit", "devnet", "allow-plain"):
+    for word in ("demo", "init", "serve", "client", "status", "audit", "devnet", "allow-plain", "allow-runtime"):
         assert word in said
 
 

@@ -21,7 +21,7 @@ def test_each_socket_lists_exactly_this() -> None:
         "hub": ["health", "issue_hub_session"],
         "chain": ["pull", "pulse", "report", "runtime", "seal"],
         "admin": [
-            *("allow_plain", "audit_checkpoint", "client_add", "client_revoke"),
+            *("allow_plain", "allow_runtime", "audit_checkpoint", "client_add", "client_revoke"),
             *("health", "intent_cancel", "intent_details", "intent_list", "intent_retry"),
             *("lock", "overview", "status", "unlock"),
         ],

@@ -19,6 +19,7 @@ from wallet_guard.signer.desk import Desk
 from wallet_guard.signer.drafts import RATE_SLACK_BLOCKS
 from wallet_guard.signer.follow import report
 from wallet_guard.signer.journal import JournalError
+from wallet_guard.signer.upgrades import Upgrades
 
 BLOCK = {"block_hash": "0xb1", "block_number": 5001}
 
@@ -415,6 +416,8 @@ def test_a_forged_runtime_is_refused_at_the_seal_and_the_intent_waits(
 ) -> None:
     swapped = said.metadata.replace(true, forged)
     assert swapped != said.metadata
+    # Otherwise it would be refused before.
+    bench.desk.upgrades = Upgrades(bench.desk.journal, "follow")
     assert seal.learn_runtime(bench.desk, dataclasses.replace(said, metadata=swapped)) == Done()
     intent = bench.accepted()
     assert code(bench.seal(intent)) == "runtime_refused"

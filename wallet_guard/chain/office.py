@@ -26,7 +26,7 @@ TROUBLE_SECONDS = 30.0
 CONCURRENT_READS = 64
 """Intents whose facts are gathered at once: a burst at an epoch's end must not look like an attack to the endpoint."""
 
-_LIES = {"wrong_genesis": "wrong chain", "runtime_refused": "unusable runtime"}
+_LIES = {"wrong_genesis": "wrong chain", "runtime_refused": "unusable runtime", "runtime_changed": "runtime"}
 """What the signer refuses about an endpoint, not about an intent."""
 
 

@@ -1,4 +1,4 @@
-"""``wallet-guard client …`` and ``allow-plain``: what the operator grants, over the admin socket."""
+"""``wallet-guard client …``, ``allow-plain``, ``allow-runtime``: what the operator grants."""
 
 import argparse
 import sys
@@ -9,12 +9,12 @@ from wallet_guard.cli.errors import CommandError
 from wallet_guard.cli.place import add_config_option, ask_signer, find_config
 from wallet_guard.client.errors import SettingsError
 from wallet_guard.client.identity import Identity
-from wallet_guard.ipc.admin import AllowPlain, StatusAsk, StatusView
+from wallet_guard.ipc.admin import AllowPlain, AllowRuntime, StatusAsk, StatusView
 from wallet_guard.ipc.clients import CALLS, DEFAULT_CALLS, ClientAdd, ClientAdded, ClientRevoke, ClientView
 
 
 def add_words(parsers: Any) -> None:
-    """``client`` with its words, and ``allow-plain``."""
+    """``client`` with its words, ``allow-plain`` and ``allow-runtime``."""
     client = parsers.add_parser("client", help="who may ask: add, list, revoke, keygen")
     words = client.add_subparsers(title="words", metavar="WORD", required=True)
 
@@ -63,6 +63,11 @@ def add_words(parsers: Any) -> None:
     plain.add_argument("netuid", type=int)
     add_config_option(plain)
     plain.set_defaults(answer=allow_plain)
+
+    runtime = parsers.add_parser("allow-runtime", help="confirm that the chain's runtime changed ('status' says what)")
+    runtime.add_argument("spec_version", type=int)
+    add_config_option(runtime)
+    runtime.set_defaults(answer=allow_runtime)
 
 
 def add(chosen: argparse.Namespace) -> int:
@@ -118,6 +123,13 @@ def allow_plain(chosen: argparse.Namespace) -> int:
     """Lets plain weights be signed again for the subnet."""
     ask_signer(find_config(chosen), AllowPlain(chosen.netuid))
     print(f"plain weights may be signed for subnet {chosen.netuid}")
+    return 0
+
+
+def allow_runtime(chosen: argparse.Namespace) -> int:
+    """Lets signatures be made for the changed runtime."""
+    ask_signer(find_config(chosen), AllowRuntime(chosen.spec_version))
+    print(f"signatures may be made for runtime {chosen.spec_version}")
     return 0
 
 

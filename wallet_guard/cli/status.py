@@ -27,6 +27,8 @@ def status(chosen: argparse.Namespace) -> int:
     print(f"journal   {health.journal_error or 'ok'}")
     if health.locked:
         print(f"LOCKED    nothing is signed: {health.locked}")
+    if found.runtime_trouble:
+        print(f"RUNTIME   {found.runtime_trouble}")
     for locked in found.locked_keys:
         print(f"LOCKED    {locked.wallet}/{locked.hotkey}: {locked.why}")
     print(f"chain     {chain or f'{found.endpoint} at block {found.best_block}, final {found.finalized_block}'}")
@@ -38,7 +40,7 @@ def status(chosen: argparse.Namespace) -> int:
         print(f"client    {client.name}{' (revoked)' if client.revoked_ms else ''}")
     for intent in found.intents:
         print(f"intent    {_line(intent)}")
-    return 1 if health.journal_error or health.locked or found.locked_keys or chain else 0
+    return 1 if health.journal_error or health.locked or found.locked_keys or found.runtime_trouble or chain else 0
 
 
 def _line(intent: IntentView) -> str:

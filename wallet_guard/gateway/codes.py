@@ -53,6 +53,7 @@ CODES: dict[str, Code] = {
     "commit_reveal_disabled": Code(409, "the subnet went from commit-reveal to plain: the operator must agree"),
     # What the chain says
     "wrong_genesis": Code(502, "the endpoint serves another chain"),
+    "runtime_changed": Code(502, "the chain's runtime changed, and the operator has not allowed it yet"),
     "facts_refused": Code(502, "the chain's numbers are outside of what can be true"),
     "chain_rejected": Code(502, "the chain's pool refused the extrinsic"),
     "dispatch_failed": Code(502, "the extrinsic is in a block, and failed there"),

@@ -67,7 +67,15 @@ _SUBMITS = (
         "unknown_hotkey",
     ),
     *("unknown_mechanism", "too_few_weights", "weights_shifted", "version_key_too_low", "commit_reveal_disabled"),
-    *("wrong_genesis", "facts_refused", "chain_rejected", "dispatch_failed", "not_effective", "chain_unavailable"),
+    *(
+        "wrong_genesis",
+        "runtime_changed",
+        "facts_refused",
+        "chain_rejected",
+        "dispatch_failed",
+        "not_effective",
+        "chain_unavailable",
+    ),
     *("expired", "stopping"),
 )
 

@@ -55,6 +55,12 @@ class SignerConfig:
 
     16 blocks are 3.2 minutes, so that one that got lost can be signed anew within the default deadline.
     """
+    runtime: str = "same-shape"
+    """Which runtimes are signed for: ``same-shape``, ``pin`` or ``follow`` (any).
+
+    ``same-shape`` is any in which all that our signatures mean is unchanged; ``pin`` the first one seen, or the last
+    one allowed.
+    """
     deadline_seconds: float = 300.0
     """How long an accepted intent may wait to be signed."""
     max_shift: float = 0.5
@@ -206,6 +212,10 @@ def _check_signer(config: Config) -> None:
     if signer.canary and ("/" not in signer.canary or signer.canary in signer.hotkeys):
         raise ConfigurationError(
             f"{where} canary: expected 'wallet/hotkey' that is not among hotkeys, found {signer.canary!r}"
+        )
+    if signer.runtime not in ("same-shape", "pin", "follow"):
+        raise ConfigurationError(
+            f"{where} runtime: expected 'same-shape', 'pin' or 'follow', found {signer.runtime[:40]!r}"
         )
     if not 1 <= signer.deadline_seconds <= 86_400:
         raise ConfigurationError(f"{where} deadline_seconds: expected 1 to 86400, found {signer.deadline_seconds:g}")

@@ -43,6 +43,8 @@ class StatusView:
     locked_keys: tuple[LockedKey, ...] = ()
     generation: int = 1
     """One more with every restored backup."""
+    runtime_trouble: str = ""
+    """Why the chain's runtime is not signed for, "" while it is."""
 
 
 StatusAsk.answer = StatusView
@@ -55,6 +57,16 @@ class AllowPlain:
     netuid: int
 
     ask: ClassVar[str] = "allow_plain"
+    answer: ClassVar[type] = Done
+
+
+@dataclass(frozen=True, slots=True)
+class AllowRuntime:
+    """The operator allows the runtime of this spec version, which was refused because it changed."""
+
+    spec_version: int
+
+    ask: ClassVar[str] = "allow_runtime"
     answer: ClassVar[type] = Done
 
 

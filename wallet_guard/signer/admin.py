@@ -8,6 +8,7 @@ from wallet_guard.host.config import ConfigurationError
 from wallet_guard.host.private import check_name
 from wallet_guard.ipc.admin import (
     AllowPlain,
+    AllowRuntime,
     AuditCheckpoint,
     CheckpointView,
     Lock,
@@ -187,6 +188,16 @@ def allow_plain(desk: Desk, question: AllowPlain) -> Done | Refusal:
     return Done()
 
 
+def allow_runtime(desk: Desk, question: AllowRuntime) -> Done | Refusal:
+    """The runtime of that version may be signed for from now on."""
+    if not desk.upgrades.allow(question.spec_version, desk.now_ms()):
+        why = desk.upgrades.why or "no runtime is refused at the moment"
+        return Refusal("not_needed", f"expected the version of a runtime that was refused: {why}")
+    desk.retry_ms.clear()
+    desk.on_work()
+    return Done()
+
+
 def lock(desk: Desk, question: Lock) -> Done:
     """Nothing is signed from now on. Locked again, the first reason stays."""
     desk.lockdown.engage(question.reason or "by the operator")
@@ -285,5 +296,6 @@ def status(desk: Desk, _question: StatusAsk) -> StatusView:
             if desk.lanes.why(key.ss58_address)
         ),
         generation=desk.generation.number,
+        runtime_trouble=desk.upgrades.why,
         intents=tuple(desk.view(intent) for intent in desk.journal.newest_intents(STATUS_INTENTS)),
     )

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from wallet_guard.ipc.admin import AllowPlain, AuditCheckpoint, Lock, StatusAsk, Unlock
+from wallet_guard.ipc.admin import AllowPlain, AllowRuntime, AuditCheckpoint, Lock, StatusAsk, Unlock
 from wallet_guard.ipc.answers import Refusal
 from wallet_guard.ipc.chain import Pull, Pulse, Report, Runtime, Seal
 from wallet_guard.ipc.clients import ClientAdd, ClientRevoke, Info
@@ -66,6 +66,7 @@ ANSWERERS: dict[type[Any], Answerer] = {
     AuditCheckpoint: admin.audit_checkpoint,
     IntentList: oversight.intents,
     IntentAsk: oversight.details,
+    AllowRuntime: admin.allow_runtime,
     IntentRetry: oversight.retry,
     IntentCancel: oversight.cancel,
     Overview: oversight.overview,

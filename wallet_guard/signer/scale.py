@@ -144,6 +144,9 @@ _CALLS: dict[str, tuple[str, int, dict[str, _Kind]]] = {
 }
 """Pallet, call index, and arguments in their order."""
 
+CALL_NAMES = tuple(_CALLS)
+"""Every call that is ever signed here."""
+
 _NAMES = {bytes((PALLETS[pallet], index)): name for name, (pallet, index, _) in _CALLS.items()}
 
 
@@ -154,6 +157,16 @@ def pallet_of(name: str) -> str:
         KeyError: another call.
     """
     return _CALLS[name][0]
+
+
+def place_of(name: str) -> tuple[int, int, list[str]]:
+    """The indices of pallet and call, and the arguments' names in their order.
+
+    Raises:
+        KeyError: another call.
+    """
+    pallet, index, kinds = _CALLS[name]
+    return PALLETS[pallet], index, list(kinds)
 
 
 def encode_call(name: str, arguments: Mapping[str, Any]) -> bytes:

@@ -24,7 +24,9 @@ from wallet_guard.signer.grants import Moment, check, ground_of
 from wallet_guard.signer.journal import Intent
 from wallet_guard.signer.keys import Key
 from wallet_guard.signer.rules import AT_SEAL, AT_SEAL_AGAIN, Asked, Signed, vector_signed
+from wallet_guard.signer.shape import ShapeError, shape_of
 from wallet_guard.signer.tasks import due_ms, task_of
+from wallet_guard.signer.upgrades import RuntimeChangedError
 
 log = logging.getLogger(__name__)
 
@@ -49,6 +51,12 @@ def learn_runtime(desk: Desk, said: ipc.Runtime) -> Done | Refusal:
     except RuntimeUnusableError as error:
         log.warning(f"runtime {said.spec_version} refused: {error}")
         return Refusal("runtime_refused", str(error))
+    try:
+        desk.upgrades.take(said.spec_version, shape_of(said.metadata), desk.now_ms())
+    except ShapeError as error:
+        return Refusal("runtime_refused", f"metadata: {error}")
+    except RuntimeChangedError as error:
+        return Refusal("runtime_changed", str(error))
     if not desk.genesis:
         with desk.journal.transaction() as writer:
             writer.set_meta(GENESIS_META, genesis)
