@@ -64,6 +64,26 @@ def test_queued_messages_share_a_signature_and_a_single_one_does_not_wait(kit):
     kit.run(scene())
 
 
+def test_waiting_for_a_slow_reader_is_one_wait(kit):
+    async def scene():
+        async with kit.validator() as validator:
+            peer = await kit.Peer(validator.port).open()
+            await kit.until(lambda: validator.get_connected_hotkeys())
+            (link,) = validator._links
+            peer.websocket.pause_reading()
+            while link._waiter is None:
+                await validator.send(kit.MINER.ss58_address, "note", {"x": "y" * 3000})
+                await asyncio.sleep(0)
+            waiter = link._waiter
+            for _ in range(50):
+                await asyncio.sleep(0)
+            assert link._waiter is waiter
+            peer.websocket.resume_reading()
+            await kit.until(lambda: waiter.done() and not link.peer.outbox.depth)
+
+    kit.run(scene())
+
+
 def test_a_stolen_session_key_cannot_silence_its_successor(kit):
     async def scene():
         async with kit.validator() as validator:

@@ -1,8 +1,12 @@
 """Ceilings and deadlines of realtime messaging, with their reasons. Sizes of the format are `signed.frames`'."""
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from wallet_guard.signed.frames import MAX_FRAME_BYTES, MAX_MESSAGES
+
+
+HIGH_BYTES: Final = 64 * 1024
+"""Unread by a peer; above it messages wait where priorities still count, until the peer has read most of it."""
 
 
 class RealtimeLimits(NamedTuple):

@@ -21,6 +21,7 @@ from typing import Any, Final, Protocol
 from wallet_guard.net import Endpoint, WebSocket
 from wallet_guard.realtime import ends
 from wallet_guard.realtime.ends import End
+from wallet_guard.realtime.limits import HIGH_BYTES
 from wallet_guard.realtime.party import Party, Peer, error_data
 from wallet_guard.realtime.verification import Question
 from wallet_guard.signed.certificate import Certificate, CertificateError, Purpose
@@ -36,7 +37,6 @@ _MAX_ACKS: Final = 256  # ids in one `ack`
 _MAX_CONTROL: Final = 64  # answers that wait; a peer that causes more does not need them all
 _FRAME_BYTES: Final = 32 * 1024  # of messages gathered into one frame; a single larger one goes alone
 _FRAMES_A_TURN: Final = 16  # about 1 ms of signing, then others have their turn
-_HIGH_BYTES: Final = 64 * 1024  # unread by the peer; above it messages wait where priorities still count
 _MAX_FAULTS: Final = 64  # refused frames by which the good ones may be outnumbered
 _MAX_HOLD_SECONDS: Final = 10.0  # without reading, after which the rate is looked at again
 _CERTIFICATES: Final = 4  # that a peer may present at once: a relay and the application behind it, each after a restart
@@ -330,7 +330,7 @@ class Link(Endpoint):
         websocket = self.websocket
         if not self.ready or self.ended or websocket is None:
             return False
-        if websocket.queued_bytes > _HIGH_BYTES:
+        if websocket.queued_bytes > HIGH_BYTES:
             if self._broadcasts is None:
                 self._broadcasts = {}
             self._broadcasts[type_] = encoded
@@ -371,7 +371,7 @@ class Link(Endpoint):
         for _ in range(_FRAMES_A_TURN):
             if not self.ready or self.ended or websocket is None or not websocket.is_open:
                 return
-            if websocket.queued_bytes > _HIGH_BYTES:
+            if websocket.queued_bytes > HIGH_BYTES:
                 self._wait_for_reader(websocket)
                 return
             lines = self._next_lines()
@@ -407,7 +407,7 @@ class Link(Endpoint):
     async def _resume(self, websocket: Wire) -> None:
         await websocket.drain()
         self._waiter = None
-        while self._broadcasts and websocket.queued_bytes <= _HIGH_BYTES:
+        while self._broadcasts and websocket.queued_bytes <= HIGH_BYTES:
             self.transmit_encoded(websocket, self._broadcasts.pop(next(iter(self._broadcasts))))
         if self._broadcasts:
             self._wait_for_reader(websocket)

@@ -7,7 +7,7 @@ from typing import Final
 
 from wallet_guard.net import MessageLimits, WebSocketLimits
 from wallet_guard.realtime import ends
-from wallet_guard.realtime.limits import RealtimeLimits
+from wallet_guard.realtime.limits import HIGH_BYTES, RealtimeLimits
 from wallet_guard.realtime.link import Link
 from wallet_guard.realtime.party import Party
 from wallet_guard.realtime.speaker import Speaker
@@ -85,4 +85,5 @@ def link_limits(limits: RealtimeLimits, heartbeat_interval: float) -> WebSocketL
         handshake_seconds=limits.connect_seconds,
         ping_seconds=3 * heartbeat_interval + limits.pong_seconds,
         max_queued_bytes=limits.max_queued_bytes,
+        pause_reading_bytes=HIGH_BYTES,  # so that `WebSocket.drain` waits for what a link waits for
     )
