@@ -23,9 +23,9 @@ from wallet_guard.signer.keys import Key, Keyring
 from wallet_guard.signer.lanes import Lanes
 from wallet_guard.signer.lockdown import Lockdown
 from wallet_guard.signer.policies import Policies, open_policies
+from wallet_guard.signer.upgrades import Upgrades
 
 log = logging.getLogger(__name__)
-from wallet_guard.signer.upgrades import Upgrades
 
 MAX_RUNTIMES = 2
 """The one in use and the one before or after it, around an upgrade; each holds about 6 MB."""
@@ -87,6 +87,7 @@ class Desk:
     policies: Policies = field(init=False)
     generation: Generation = field(init=False)
     lanes: Lanes = field(init=False)
+    upgrades: Upgrades = field(init=False)
 
     def __post_init__(self) -> None:
         self.audit_key = open_audit_key(self.journal.path.parent, self.random_hex)
@@ -94,7 +95,7 @@ class Desk:
         self.lockdown = Lockdown(self.journal)
         self.policies = open_policies(self.config.policy_path)
         self.lanes = Lanes(self.journal)
-    upgrades: Upgrades = field(init=False)
+        self.upgrades = Upgrades(self.journal, self.config.signer.runtime)
         # Whoever gets a key gets it from here, so there is no way to a signature around the locks.
         self.keys.guard(self._check_open)
 
@@ -103,7 +104,6 @@ class Desk:
         self.lanes.check(ss58_address)
 
     def check_key_unlocked(self, key: Key) -> Refusal | None:
-        self.upgrades = Upgrades(self.journal, self.config.signer.runtime)
         """Why nothing is signed with this key, None if it is; see ``check_unlocked``."""
         why = self.lanes.why(key.ss58_address)
         if not why:

@@ -176,7 +176,7 @@ class _Trees:
 
     def call(self, calls: int, name: str) -> tuple[int, list[Any]] | None:
         """Index and arguments of that call."""
-        definition = self._types[calls] if calls < len(self._types) else [_TUPLE, []]
+        definition: list[Any] = self._types[calls] if calls < len(self._types) else [_TUPLE, []]
         if definition[0] != _VARIANT:
             raise ShapeError("expected a pallet's calls to be variants")
         return next(((index, self.fields(fields)) for each, index, fields in definition[1] if each == name), None)
