@@ -36,10 +36,10 @@ GATEWAY = _table(Accept, Show, Info, Health, SignRequest, SignExtrinsic, IssueSe
 
 HUB = _table(IssueHubSession, Health)
 
-CHAIN = _table(Pull, Runtime, Seal, Report, Pulse, Inform, Quote)
+CHAIN = _table(Pull, Runtime, Seal, Report, Pulse)
 
 ADMIN = _table(
     *(ClientAdd, ClientRevoke, StatusAsk, AllowPlain, AllowRuntime, Health, Lock, Unlock, AuditCheckpoint),
-    *(IntentList, IntentAsk, IntentRetry, IntentCancel, Overview, Explain),
+    *(IntentList, IntentAsk, IntentRetry, IntentCancel, Overview),
 )
 """Who may ask what: one table per listening socket. What is not listed cannot be asked."""
