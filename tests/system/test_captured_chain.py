@@ -32,6 +32,7 @@ from judge import judge
 
 from wallet_guard.devnet import metadata as forge
 from wallet_guard.ipc.admin import AllowPlain, AuditCheckpoint, Lock, StatusAsk, Unlock
+from wallet_guard.ipc.answers import RefusedError
 from wallet_guard.ipc.blocking import ask
 from wallet_guard.ipc.chain import Event, Facts, Pull, Pulse, Report, Runtime, Seal
 from wallet_guard.ipc.clients import ClientAdd, ClientRevoke, Info
@@ -230,9 +231,17 @@ def head_of_another_age(c: Captive) -> Any:
     return outcome
 
 
-def nonce_of_another_age(c: Captive) -> Any:
-    outcome = c.lie(nonce=2**31, finalized_nonce=2**31)
-    assert c.report(outcome["intent"], Event.FINALIZED, **BLOCK, block_number=c.head) == {}
+def unlock(c: Captive) -> None:
+    """The operator finds that nobody else signs with the key."""
+    ask(c.path("admin"), Unlock("validator/default"), seconds=SECONDS)
+
+
+def strange_nonces_twice(c: Captive) -> Any:
+    """Says at two finalized blocks that somebody else signs with the hotkey."""
+    assert c.lie(nonce=2_000, finalized_nonce=2_000) == "facts_refused"
+    c.head += 1
+    outcome = c.lie(nonce=2_000, finalized_nonce=2_000)
+    unlock(c)
     return outcome
 
 
@@ -283,11 +292,22 @@ def dropped_and_sealed(c: Captive) -> Any:
     return c.seal(first["intent"], nonce=400, finalized_nonce=400)
 
 
-def passed_by_and_sealed(c: Captive, event: Event) -> Any:
-    """Says that finality passed it by, to have it signed anew while the first signature lives."""
+def outdated_and_sealed(c: Captive) -> Any:
+    """Says that its era is over, to have it signed anew while the first signature lives."""
     first = c.signed()
-    c.report(first["intent"], event)
-    return c.seal(first["intent"], nonce=500, finalized_nonce=500)
+    c.report(first["intent"], Event.OUTDATED)
+    return c.seal(first["intent"], nonce=500)
+
+
+def superseded_and_sealed(c: Captive) -> Any:
+    """Says that another extrinsic took its nonce, to have it signed under another one while the first lives."""
+    first = c.signed()
+    c.report(first["intent"], Event.SUPERSEDED)
+    outcome = c.seal(first["intent"], nonce=500)
+    with pytest.raises(RefusedError, match="is locked"):
+        c.intend()
+    unlock(c)
+    return outcome
 
 
 def rejected_and_sealed(c: Captive) -> Any:
@@ -738,6 +758,8 @@ FACTS = (
         blocks_that_take_no_time=lambda c: c.lie(block_time_ms=0),
         blocks_that_take_a_minute=lambda c: c.lie(block_time_ms=60_000),
         weights_updated_in_the_future=lambda c: c.lie(last_update=c.head + 1),
+        a_nonce_ten_thousand_ahead=lambda c: c.lie(nonce=20_000),
+        nonces_consumed_that_nobody_signed=lambda c: c.lie(nonce=2_000, finalized_nonce=2_000),
         a_pool_behind_finality=lambda c: c.lie(nonce=6),
         a_reveal_later_than_the_schedule_can_mean=lambda c: c.lie(commit_reveal=True, block_time_ms=48_000),
         an_epoch_of_no_blocks=lambda c: c.lie(commit_reveal=True, tempo=0),
@@ -815,7 +837,6 @@ LIES = (
             head_of_another_age,
             "an extrinsic that is never valid; true heads refused for ten minutes or until a restart",
         ),
-        a_nonce_of_another_age=(nonce_of_another_age, "an extrinsic that waits for a gap that never closes"),
         a_nonce_with_a_gap_before_it=(skipped_nonces, "an extrinsic that waits until its era is over"),
         a_block_hash_of_another_fork=(
             lambda c: c.lie(era_block_hash=b"\x99" * 32),
@@ -846,13 +867,17 @@ INTENTS = (
     | _table(
         "finished",
         sealing_again_what_the_pool_dropped=dropped_and_sealed,
-        sealing_again_what_was_superseded=lambda c: passed_by_and_sealed(c, Event.SUPERSEDED),
-        sealing_again_what_is_outdated=lambda c: passed_by_and_sealed(c, Event.OUTDATED),
+        sealing_again_what_was_superseded=superseded_and_sealed,
+        sealing_again_what_is_outdated=outdated_and_sealed,
         sealing_again_what_was_rejected=rejected_and_sealed,
         sealing_again_what_is_effective=lambda c: c.seal(final(c, Event.WEIGHTS)),
     )
     | _table("too_early", asking_again_after_refused_facts=asked_too_early)
-    | _table("locked", sealing_while_the_signer_is_locked=sealed_while_locked)
+    | _table(
+        "locked",
+        sealing_while_the_signer_is_locked=sealed_while_locked,
+        strange_nonces_at_two_finalized_blocks=strange_nonces_twice,
+    )
     | _table(NOTHING, pulling_what_was_signed_before_the_lock=pulled_while_locked)
     | _table("unauthorized", sealing_for_a_client_revoked_meanwhile=revoked_meanwhile)
 )
@@ -952,7 +977,7 @@ RECORDS = {
     "unknown_intent": "none",
     "finished": "none",
     "too_early": "none",
-    "locked": "`locked`, of the operator",
+    "locked": "`locked` or `key_locked`, and who unlocked",
     DONE: "each step",
 }
 """What an outcome leaves in the audit chain; those not named here end the intent: ``failed`` and the code."""

@@ -33,8 +33,8 @@ def test_no_stall_no_crash_no_signature_outside_the_rules(chance: random.Random)
 @pytest.mark.parametrize("seed", range(3))
 def test_a_longer_life(seed: int) -> None:
     life = fuzz_facts.live(random.Random(seed), 200)
-    assert life.outcomes["seal: answered"] > 10
-    assert life.outcomes["seal: facts_refused"] > 10
+    assert life.outcomes["seal: answered"] > 0
+    assert life.outcomes["seal: facts_refused"] > 0
 
 
 def test_the_judge_sees_another_subnet_than_was_asked_for(tmp_path: Path) -> None:

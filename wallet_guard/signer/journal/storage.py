@@ -5,6 +5,7 @@ import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from wallet_guard.host.config import ConfigurationError
@@ -26,6 +27,17 @@ class JournalError(Exception):
     """The journal cannot be written. Nothing may be signed until a restart has checked it."""
 
 
+@dataclass(slots=True)
+class _Group:
+    """Steps that one commit will make durable."""
+
+    head: Point
+    """The audit chain's before the first of them."""
+    begun: bool = False
+    lost: str = ""
+    """Why nothing of them can be kept."""
+
+
 class Journal(Reading):
     """The open file. One process, one connection; every write goes through ``transaction``.
 
@@ -37,6 +49,7 @@ class Journal(Reading):
         ensure_private_folder(folder)
         self.path = Path(folder) / JOURNAL_FILE
         self._lock = _lock_folder(Path(folder))
+        self._group: _Group | None = None
         self.error = ""
         """Why nothing can be written any more; "" while all is well."""
         try:
@@ -88,43 +101,90 @@ class Journal(Reading):
 
     @contextmanager
     def transaction(self) -> Iterator[Writer]:
-        """One durable step: all of what the writer was told, or nothing.
+        """One step: all of what the writer was told, or nothing. Durable on return, or with its group (``together``).
 
         Raises:
             JournalError: it could not be written; from then on every transaction raises (unless the disk is full).
         """
+        group = self._group
+        if group is None:
+            with self.together(), self.transaction() as writer:
+                yield writer
+            return
+        if group.lost:
+            raise JournalError(group.lost)
         self._check_place()
-        head = self._chain.head
+        head, is_first = self._chain.head, not group.begun
         writer = Writer(self._db, self._chain)
         try:
-            self._db.execute("BEGIN IMMEDIATE")
+            self._db.execute("BEGIN IMMEDIATE" if is_first else "SAVEPOINT step")
+            group.begun = True
             try:
                 yield writer
             except sqlite3.Error:
-                raise  # SQLite may have rolled back by itself
+                raise  # SQLite may have rolled back everything by itself
             except BaseException:
-                self._db.execute("ROLLBACK")
+                self._db.execute("ROLLBACK" if is_first else "ROLLBACK TO step")
+                if is_first:
+                    group.begun = False
+                else:
+                    self._db.execute("RELEASE step")
                 self._chain.head = head
                 raise
-            self._db.execute("COMMIT")
-            self._check_place()
+            if not is_first:
+                self._db.execute("RELEASE step")
         except sqlite3.Error as error:
-            self._chain.head = head
-            # A commit that failed may leave its transaction open, and then this connection would read, and the signer
-            # give out, what is on no disk.
-            with suppress(sqlite3.Error):
-                self._db.execute("ROLLBACK")
-            why = f"the journal cannot be written: {error}"
-            if _is_full(error):
-                self.disk.release()
-            else:
-                self.error = why
-            raise JournalError(why) from error
+            raise self._give_up(group, error) from error
         finally:
             if writer.changed_clients:
                 self._clients = None
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """Transactions inside become durable in one sync, at the end. One of them that fails leaves the others alone.
+
+        Nobody may be told of what they did before this returned.
+
+        Raises:
+            JournalError: nothing of what was written inside is there.
+        """
+        assert self._group is None, "groups do not nest"
+        group = self._group = _Group(self._chain.head)
+        try:
+            try:
+                yield
+                if group.lost:
+                    raise JournalError(group.lost)
+                if group.begun:
+                    self._db.execute("COMMIT")
+                    group.begun = False
+                    self._check_place()
+            except sqlite3.Error as error:
+                raise self._give_up(group, error) from error
+            finally:
+                if group.begun and not group.lost:
+                    self._undo(group)
+        finally:
+            self._group = None
         if self.disk.log_bytes() > MAX_LOG_BYTES:
             self._empty_log()
+
+    def _give_up(self, group: _Group, error: sqlite3.Error) -> JournalError:
+        """Nothing of the group is kept."""
+        self._undo(group)
+        group.lost = f"the journal cannot be written: {error}"
+        if _is_full(error):
+            self.disk.release()
+        else:
+            self.error = group.lost
+        return JournalError(group.lost)
+
+    def _undo(self, group: _Group) -> None:
+        # A commit that failed may leave its transaction open, and then this connection would read, and the signer
+        # give out, what is on no disk.
+        with suppress(sqlite3.Error):
+            self._db.execute("ROLLBACK")
+        self._chain.head, self._clients = group.head, None
 
     def _check_place(self) -> None:
         if not self.error:
