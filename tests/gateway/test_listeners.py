@@ -8,7 +8,7 @@ import stat
 
 import pytest
 
-from wallet_guard.gateway.listeners import open_listeners, parse_address, shown_address
+from wallet_guard.gateway.listeners import open_listeners, shown_address
 from wallet_guard.host.config import ConfigurationError, parse_config
 
 
@@ -28,38 +28,6 @@ def opened():
             return listeners
 
         yield opened
-
-
-@pytest.mark.parametrize(
-    ("text", "address"),
-    [("127.0.0.1:8000", ("127.0.0.1", 8000)), ("[::1]:0", ("::1", 0)), ("127.8.8.8:65535", ("127.8.8.8", 65535))],
-)
-def test_takes_addresses(text, address):
-    assert parse_address(text, "here") == address
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "",
-        "8000",
-        ":8000",
-        "localhost:8000",
-        "127.0.0.1",
-        "127.0.0.1:",
-        "127.0.0.1:-1",
-        "127.0.0.1:65536",
-        "127.0.0.1:80x",
-        "127.0.0.1:٣",
-        "::1:8000",
-        "[127.0.0.1]:8000",
-        "[::1:8000",
-        "127.0.0.1 :8000",
-    ],
-)
-def test_refuses_what_is_no_address_with_a_port(text):
-    with pytest.raises(ConfigurationError, match="here: expected address:port"):
-        parse_address(text, "here")
 
 
 @pytest.mark.parametrize("address", ["0.0.0.0:0", "10.0.0.1:8000", "[::]:0", "[::ffff:127.0.0.1]:0"])

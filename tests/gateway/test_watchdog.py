@@ -5,7 +5,7 @@ import socket
 
 import pytest
 
-from wallet_guard.gateway.watchdog import keep_alive, round_trip
+from wallet_guard.gateway.watchdog import keep_alive
 from wallet_guard.net.exchange import Response
 from wallet_guard.net.limits import ServerLimits
 from wallet_guard.net.routes import Route, Routes
@@ -41,14 +41,6 @@ async def told(manager, server, seconds):
             heard.append(manager.recv(100))
         except TimeoutError:
             return heard
-
-
-def test_an_answered_request_is_a_sign_of_life():
-    assert asyncio.run(round_trip(server_of(ok))).startswith(b"HTTP/1.1 200")
-
-
-def test_a_connection_closed_by_a_ceiling_is_one_too():
-    assert asyncio.run(round_trip(server_of(ok, max_connections=0))) == b""
 
 
 def test_the_manager_is_told_again_and_again(manager):

@@ -36,6 +36,9 @@ SECONDS = 60.0
 
 NAMES = ("signer", "chain", "gateway")
 
+ALL_NAMES = (*NAMES, "hub")
+"""With what runs only where a test starts it."""
+
 READY = re.compile(r"devnet ready on (ws://\S+:\d+) genesis (0x[0-9a-f]{64})\n")
 
 BUG = re.compile(r"Traceback|\[\w+ at \w+\.py:\d+|bug while", re.ASCII)
@@ -301,10 +304,10 @@ class Guard:
     def restart(self, *names: str) -> None:
         """After ``shoot``: once they are gone, starts them again, each before what depends on it."""
         self.kill(*names)
-        self.start(*[name for name in NAMES if name in names])
+        self.start(*[name for name in ALL_NAMES if name in names])
 
     def end(self) -> None:
-        for name in reversed(NAMES):
+        for name in reversed(ALL_NAMES):
             if name in self.programs:
                 self.statuses[name] = self.programs[name].end(signal.SIGTERM)
 
@@ -397,6 +400,7 @@ def _config(folder: Path, urls: list[str], genesis: str, settings: dict[str, Any
     signer |= {"era_blocks": 128} | settings.get("signer", {})
     chain = {"network": "local", "endpoints": urls, "genesis": genesis} | settings.get("chain", {})
     sections = {"signer": signer, "chain": chain, "gateway": {"tcp": []} | settings.get("gateway", {})}
+    sections |= {"hub": settings["hub"]} if "hub" in settings else {}
     lines = [f"run = {json.dumps(str(folder / 'run'))}"]
     for name, section in sections.items():
         # JSON's strings, numbers, booleans and lists of strings are TOML's.
@@ -458,3 +462,29 @@ def _end_guard(guard: Guard) -> None:
 def until() -> Callable[..., Any]:
     """``until(truth, what, seconds)``: looks again until it is true."""
     return wait_until
+
+
+@pytest.fixture(scope="session")
+def sdk_environment(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """``sdk_environment("bittensor==10.5.0", …)``: the Python of an environment with these and our client; made once.
+
+    Skips where the registry has no such release.
+    """
+    made: dict[tuple[str, ...], Path] = {}
+    root = Path(__file__).parents[2]
+
+    def make(*requirements: str) -> Path:
+        if requirements not in made:
+            folder = tmp_path_factory.mktemp("sdk")
+            subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True, timeout=240)
+            python = folder / "bin" / "python"
+            for install in (requirements, ("--no-deps", str(root))):
+                command = [str(python), "-m", "pip", "install", "--quiet", *install]
+                done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
+                if "No matching distribution" in done.stderr:
+                    pytest.skip(f"the registry does not have {', '.join(requirements)}: {done.stderr[-300:]}")
+                assert done.returncode == 0, done.stderr
+            made[requirements] = python
+        return made[requirements]
+
+    return make

@@ -9,11 +9,11 @@ import ssl
 from collections.abc import Mapping
 from pathlib import Path
 
+from wallet_guard.host.addresses import listen_tcp, parse_address
+from wallet_guard.host.addresses import shown_address as shown_address
 from wallet_guard.host.config import Config, ConfigurationError
 from wallet_guard.host.private import read_private
-from wallet_guard.host.sockets import inherited_sockets, listen_tcp, listen_unix
-from wallet_guard.host.sockets import parse_address as parse_address
-from wallet_guard.host.sockets import shown_address as shown_address
+from wallet_guard.host.sockets import inherited_sockets, listen_unix
 from wallet_guard.net.tls import server_context
 
 SOCKET_MODE = 0o660

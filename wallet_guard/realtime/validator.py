@@ -17,7 +17,7 @@ import logging
 import ssl
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from time import monotonic
@@ -28,6 +28,7 @@ from wallet_guard.net import (
     HttpLimits,
     Request,
     Response,
+    Route,
     Routes,
     Server,
     ServerLimits,
@@ -35,8 +36,9 @@ from wallet_guard.net import (
 )
 from wallet_guard.realtime import ends
 from wallet_guard.realtime.admission import Admission, Attempts, Registered
+from wallet_guard.realtime.attachment import AttachedLink, Attachment
 from wallet_guard.realtime.ends import End, RealtimeError
-from wallet_guard.realtime.limits import VALIDATOR_LIMITS, RealtimeLimits
+from wallet_guard.realtime.limits import READ_BYTES, VALIDATOR_LIMITS, RealtimeLimits
 from wallet_guard.realtime.link import SUBPROTOCOL
 from wallet_guard.realtime.mailbox import Handler
 from wallet_guard.realtime.openings import ServerLink
@@ -69,6 +71,8 @@ class ValidatorWebSocketManager:
     "http://host:port", or "". `spool_path` keeps reliable messages across a crash of this process.
     """
 
+    party_type: type[Party] = Party
+
     def __init__(  # noqa: PLR0913 - options, all by keyword
         self,
         speaker: Keypair | Speaker,
@@ -88,7 +92,9 @@ class ValidatorWebSocketManager:
     ) -> None:
         voice = speaker if isinstance(speaker, Speaker) else Speaker.of_hotkey(speaker)
         spool = Spool(spool_path) if spool_path is not None else None
-        self.party = Party(voice, netuid, limits, clock_ns=clock_ns, spool=spool, verify_threads=verify_threads)
+        self.party = self.party_type(
+            voice, netuid, limits, clock_ns=clock_ns, spool=spool, verify_threads=verify_threads
+        )
         self.admission = Admission(registered, metagraph, allow, deny)
         self.heartbeat_interval = heartbeat_interval
         self.client_tls: ssl.SSLContext | None = None  # for confirmations to https endpoints
@@ -97,10 +103,11 @@ class ValidatorWebSocketManager:
         self._attempts = Attempts(limits.attempts_per_minute)
         self._office = Office(self.party, self.admission.admits, self._attempts)
         self._verifier = Verifier(voice.hotkey, NonceMemory(clock_ns()).take)
-        self._links: set[ServerLink] = set()
+        self._links: set[ServerLink | AttachedLink] = set()
         self._openings: Counter[str] = Counter()  # connections without hello, by address
         self._last_broadcast: dict[str, bytes] = {}
         self._server: Server | None = None
+        self._attachment: Attachment | None = None
         self._sweeper: asyncio.Task[None] | None = None
         self._started = monotonic()
 
@@ -108,8 +115,8 @@ class ValidatorWebSocketManager:
 
     @property
     def is_running(self) -> bool:
-        """Whether it listens."""
-        return self._server is not None
+        """Whether it listens, or keeps itself attached to a hub."""
+        return self._server is not None or self._attachment is not None
 
     async def start(self, host: str, port: int, tls: ssl.SSLContext | None = None) -> int:
         """Listens, and returns the port (of use with port 0). Use TLS wherever miners are on other machines.
@@ -117,14 +124,36 @@ class ValidatorWebSocketManager:
         Raises:
             OSError: the address cannot be had.
         """
+        return await (await self.prepare()).listen_tcp(host, port, tls)
+
+    async def prepare(self, routes: Sequence[Route] = ()) -> Server:
+        """A server that listens nowhere yet, with these routes beside its own; `stop` stops it."""
         await self.admission.refresh()
-        limits = self.party.limits
-        routes = Routes([("GET", HEALTH_PATH, self._get_health), ("POST", FRAME_PATH, self._office.post)])
+        own = [Route("GET", HEALTH_PATH, self._get_health), Route("POST", FRAME_PATH, self._office.post)]
         self._server = Server(
-            routes, websockets={WS_PATH: self._open}, limits=self._server_limits(limits), on_error=_on_error
+            Routes([*own, *routes]),
+            websockets={WS_PATH: self._open},
+            limits=self._server_limits(self.party.limits),
+            on_error=_on_error,
         )
         self._sweeper = asyncio.get_running_loop().create_task(self._sweep_for_ever())
-        return await self._server.listen_tcp(host, port, tls)
+        return self._server
+
+    async def attach(self, url: str, tls: ssl.SSLContext | None = None) -> None:
+        """Speaks through the hub at this URL instead of listening; returns at once, and keeps itself attached.
+
+        The miners are the hub's to keep connected, so a restart of this process drops none of them. The speaker must
+        have a certificate (purpose node) that names no receiver: give `renew` as well.
+
+        Raises:
+            ValueError: the speaker has none, or the URL is none.
+        """
+        if not self.party.speaker.certificate:
+            raise ValueError("expected a speaker with a session certificate; a hub takes no bare hotkey")
+        await self.admission.refresh()
+        self._attachment = Attachment(self, self._office, url, tls)
+        self._attachment.start()
+        self._sweeper = asyncio.get_running_loop().create_task(self._sweep_for_ever())
 
     async def stop(self, deadline_seconds: float = 10.0) -> None:
         """Ends it in order: what waits is sent, connections close with 1001, then nothing of it runs any more."""
@@ -132,11 +161,15 @@ class ValidatorWebSocketManager:
             self._sweeper.cancel()
             with suppress(asyncio.CancelledError):
                 await self._sweeper
-        if self._server is not None:
+        if self.is_running:
             with suppress(TimeoutError):
                 async with asyncio.timeout(deadline_seconds / 2):
                     while any(link.ready and link.peer.outbox and link.peer.outbox.depth for link in self._links):  # noqa: ASYNC110
                         await asyncio.sleep(0.02)
+        if self._attachment is not None:
+            await self._attachment.stop()
+            self._attachment = None
+        if self._server is not None:
             for link in list(self._links):
                 link.end(ends.CLOSING)
             await self._server.stop(deadline_seconds / 2)
@@ -205,8 +238,10 @@ class ValidatorWebSocketManager:
         frame = self.party.speaker.frame(BROADCAST, [line], self.party.clock_ns())
         if len(frame) > 1024 * 1024:
             raise RealtimeError(ends.SIZE, f"the broadcast has {len(frame)} bytes, a frame holds 1 MiB")
-        encoded = encode_frame(FIN | TEXT, frame)
         self.party.metrics.sent["broadcast"] += 1
+        if self._attachment is not None:
+            return self._attachment.broadcast(type_, frame)
+        encoded = encode_frame(FIN | TEXT, frame)
         return sum(link.broadcast(type_, frame, encoded) for link in list(self._links) if link.ready)
 
     async def broadcast_game_update(self, data: dict[str, Any], *, skip_unchanged: bool = False) -> int:
@@ -232,6 +267,11 @@ class ValidatorWebSocketManager:
             "active_connections": ready,
             "uptime": round(self.get_uptime_seconds(), 1),
         }
+
+    @property
+    def hub_problem(self) -> End | None:
+        """Why there is no hub, after `attach`; None while there is one."""
+        return None if self._attachment is None else self._attachment.problem
 
     def render_metrics(self) -> str:
         """Text for Prometheus; serve it where strangers do not come."""
@@ -266,13 +306,24 @@ class ValidatorWebSocketManager:
         self.party.reconnected(known)
         link.flush_soon()
 
-    def disconnected(self, link: ServerLink, end: End) -> None:  # noqa: ARG002 - a link's
+    def joined(self, link: AttachedLink) -> None:
+        """A miner is there, behind the hub."""
+        self._links.add(link)
+        link.peer.link = link
+        self.party.reconnected(link.peer)
+        link.flush_soon()
+
+    def disconnected(self, link: ServerLink | AttachedLink, end: End) -> None:
         """A connection is gone; a newer one of the same hotkey is none of its business."""
         if link not in self._links:
             return
         self._links.discard(link)
-        if not link.ready:
-            self._opened(link)
+        if isinstance(link, ServerLink):
+            if end in ends.FAULTS:
+                # who has proved its hotkey answers for it wherever it comes from; others could have named any hotkey
+                self._attempts.failed(link.peer.hotkey if link.ready else link.address, monotonic())
+            if not link.ready:
+                self._opened(link)
         if link.peer.link is link:
             link.peer.link = None
 
@@ -301,11 +352,14 @@ class ValidatorWebSocketManager:
         except RealtimeError as error:
             self._attempts.failed(address, now)
             return self._refuse(error.end, str(error))
-        link = ServerLink(self, self.party, peer, nonce)
+        link = self._make_link(peer, nonce)
         link.address = address
         self._links.add(link)
         self._openings[address] += 1
         return Accept(link, SUBPROTOCOL)
+
+    def _make_link(self, peer: Peer, nonce: str) -> ServerLink:
+        return ServerLink(self, self.party, peer, nonce)
 
     def _identify(self, request: Request) -> tuple[Peer, str]:
         certificate = request.headers.get(CERTIFICATE_FIELD)
@@ -330,6 +384,8 @@ class ValidatorWebSocketManager:
         """The peer, on trial until its hello if it is new."""
         if not self.admission.admits(hotkey):
             raise RealtimeError(ends.AUTHORISATION)
+        if not self._attempts.may(hotkey, monotonic()):
+            raise RealtimeError(ends.CONNECTIONS)
         known = self.party.peers.get(hotkey)
         return known if known is not None else Peer(hotkey)
 
@@ -376,9 +432,12 @@ class ValidatorWebSocketManager:
                 if at % _SLICE == 0:
                     await asyncio.sleep(0)
             self.party.receiver.forget(now_ms)
-            self._renewal.look(now_ms, [link for link in links if link.ready])
+            hub = self._attachment.link if self._attachment is not None else None
+            if hub is not None:
+                look_after(hub, now, now_ms, self.heartbeat_interval)
+            self._renewal.look(now_ms, [link for link in links if link.ready] if hub is None else [hub])
 
-    def _look(self, link: ServerLink, now: float, now_ms: int) -> None:
+    def _look(self, link: ServerLink | AttachedLink, now: float, now_ms: int) -> None:
         if not link.ready:
             if now - link.began > self.party.limits.hello_seconds:
                 link.end(ends.HELLO)
@@ -388,6 +447,7 @@ class ValidatorWebSocketManager:
     def _server_limits(self, limits: RealtimeLimits) -> ServerLimits:
         return ServerLimits(
             http=HttpLimits(max_body_bytes=limits.max_frame_bytes),
+            read_bytes=READ_BYTES,
             websocket=link_limits(limits, self.heartbeat_interval),
             max_connections=limits.max_connections,
             max_connections_per_address=limits.max_connections_per_address,
