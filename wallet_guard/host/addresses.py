@@ -1,4 +1,4 @@
-"""TCP addresses of the configuration, and sockets that listen there; apart from ``sockets``, for the signer has none."""
+"""TCP addresses of the configuration, and sockets that listen there; the signer has no use for either."""
 
 import ipaddress
 import socket
