@@ -6,7 +6,21 @@ import sys
 from collections.abc import Sequence
 
 from wallet_guard import __version__
-from wallet_guard.cli import audit, backup, clients, demo, devnet, init, install, intents, keys, lock, serve, status
+from wallet_guard.cli import (
+    audit,
+    backup,
+    clients,
+    completion,
+    demo,
+    devnet,
+    init,
+    install,
+    intents,
+    keys,
+    lock,
+    serve,
+    status,
+)
 from wallet_guard.cli.doctor import command as doctor
 from wallet_guard.cli.errors import CommandError
 from wallet_guard.host.config import ConfigurationError
@@ -31,7 +45,7 @@ exit status:
   141  whoever read the output went away
 """
 
-WORDS = (demo, init, serve, clients, status, doctor, intents, lock, audit, devnet, install, keys, backup)
+WORDS = (demo, init, serve, clients, status, doctor, intents, lock, audit, devnet, install, keys, backup, completion)
 """Each adds its words with ``add_words(parsers)`` and sets ``answer``: arguments in, exit status out."""
 
 
