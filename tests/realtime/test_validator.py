@@ -2,11 +2,10 @@
 
 import asyncio
 
-from wallet_guard.net import HttpClient, parse_url
-from wallet_guard.realtime import (
-    RealtimeLimits,
-    Speaker,
-)
+import pytest
+
+from wallet_guard.net import HttpClient, RefusedError, parse_url
+from wallet_guard.realtime import RealtimeLimits, Speaker, ends
 from wallet_guard.signed.frames import encode_message
 
 
@@ -86,5 +85,35 @@ def test_health_and_metrics_tell_what_is(kit):
             assert "btws_connections 1\n" in validator.render_metrics()
             assert "btws_connections 1\n" in miner.render_metrics()
             assert miner.check_health() == {"status": "ok", "connections": 1, "problems": {}}
+
+    kit.run(scene())
+
+
+def test_a_hotkey_that_forges_again_and_again_has_to_wait_and_nobody_else(kit):
+    async def scene():
+        async with kit.validator(limits=RealtimeLimits(attempts_per_minute=3)) as validator:
+            for _ in range(3):
+                forger = await kit.Peer(validator.port).open()
+                await kit.until(lambda: validator.get_connected_hotkeys())
+                frame = forger.frame(encode_message("note", "", {}))
+                forger.websocket.send_text("0" * 128 + frame[128:])
+                assert await forger.closed() == ends.SIGNATURE.close
+            with pytest.raises(RefusedError) as caught:
+                await kit.Peer(validator.port).open()
+            assert caught.value.response.status == 429
+            await kit.Peer(validator.port, Speaker.of_hotkey(kit.STRANGER)).open()
+            await kit.until(lambda: validator.get_connected_hotkeys() == [kit.STRANGER.ss58_address])
+
+    kit.run(scene())
+
+
+def test_a_flood_of_pings_ends_its_connection(kit):
+    async def scene():
+        async with kit.validator() as validator:
+            peer = await kit.Peer(validator.port).open()
+            for _ in range(300):
+                peer.websocket.ping()
+            assert await peer.closed() == ends.PINGS.close
+            assert validator.party.metrics.ends["pings"] == 1
 
     kit.run(scene())

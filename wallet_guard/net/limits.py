@@ -19,9 +19,12 @@ __all__ = [
     "WebSocketLimits",
 ]
 
-# The most that is read at once, into a buffer that all connections of a server share. A plain asyncio.Protocol has
-# 256 KiB allocated for each read, which malloc maps and unmaps as a rule: three times the cost of an echo of 125 B.
 READ_BYTES = 64 * 1024
+"""Read at once at the most, into a buffer that all connections of a server share.
+
+A plain asyncio.Protocol has 256 KiB allocated for each read, which malloc maps and unmaps as a rule: three times the
+cost of an echo of 125 B.
+"""
 
 
 class WebSocketLimits(NamedTuple):
@@ -45,6 +48,8 @@ class ServerLimits(NamedTuple):
     """One server."""
 
     http: HttpLimits = HttpLimits()
+    # of one connection before the others have their turn; less where a byte costs much to handle
+    read_bytes: int = READ_BYTES
     websocket: WebSocketLimits = WebSocketLimits()
     # 408; from the first byte of a head (of the connection: from accept) to its last
     head_seconds: float = 10.0

@@ -16,7 +16,7 @@ from time import gmtime, monotonic, time_ns
 from wallet_guard.net.connection import HttpConnection, Outcome
 from wallet_guard.net.deadlines import TICK_SECONDS, Wheel
 from wallet_guard.net.exchange import Request, Response, plain_error
-from wallet_guard.net.limits import DEFAULT_SERVER_LIMITS, READ_BYTES, ServerLimits
+from wallet_guard.net.limits import DEFAULT_SERVER_LIMITS, ServerLimits
 from wallet_guard.net.routes import Routes
 from wallet_guard.net.websocket import WebSocket
 from wallet_guard.wire.http1.head import HeadCache
@@ -50,7 +50,7 @@ class Server:
         self.limits = limits
         self.cancel_on_disconnect = cancel_on_disconnect
         self.cache = HeadCache(limits.http)
-        self.buffer = memoryview(bytearray(READ_BYTES))
+        self.buffer = memoryview(bytearray(limits.read_bytes))
         self.date = b""
         self.stopping = False
         self.counts: Counter[str] = Counter()  # ceilings, deadlines and refusals, by name

@@ -73,6 +73,7 @@ CONNECTIONS: Final = End(
 SLOW: Final = End(
     "slow", 4014, 408, "what is sent to you is not read", "read faster; handle messages off the reading path"
 )
+PINGS: Final = End("pings", 1008, 429, "too many pings", "one ping in a heartbeat interval is enough")
 SIZE: Final = End("size", 1009, 413, "larger than max_frame_bytes", "send less at once")
 CLOSING: Final = End("closing", 1001, 503, "the server stops", "reconnect with back-off")
 INTERNAL: Final = End("internal", 1011, 500, "a fault of the other side", "try again later; it is logged there")
@@ -96,7 +97,7 @@ PROTOCOL: Final = End(
 
 ENDS: Final = (
     FORMAT, AUTHENTICATION, AUTHORISATION, RECEIVER, SENDER, SIGNATURE, CERTIFICATE, HEARTBEAT, REPLACED, CLOCK,
-    REPLAYED, HELLO, CONNECTIONS, SLOW, SIZE, CLOSING, INTERNAL, LOST, UNREACHABLE, TIMEOUT, TLS, PROTOCOL,
+    REPLAYED, HELLO, CONNECTIONS, SLOW, PINGS, SIZE, CLOSING, INTERNAL, LOST, UNREACHABLE, TIMEOUT, TLS, PROTOCOL,
 )  # fmt: skip
 
 OF_FRAME: Final = {
@@ -107,6 +108,9 @@ OF_FRAME: Final = {
 
 PATIENT: Final = frozenset({"speaker", "expired", "stale", "early", "replayed"})
 """Refusals that a network or a clock can cause: the frame is dropped, and only many of them end the connection."""
+
+FAULTS: Final = frozenset({FORMAT, RECEIVER, SENDER, SIGNATURE, CERTIFICATE, REPLAYED, HELLO, PINGS, SIZE, PROTOCOL})
+"""Ends that the other side has brought about itself; with many of them it has to wait before it may open another."""
 
 _BY_CODE: Final = {end.code: end for end in ENDS}
 _BY_CLOSE: Final = {end.close: end for end in reversed(ENDS)}

@@ -4,9 +4,12 @@ from typing import Final, NamedTuple
 
 from wallet_guard.signed.frames import MAX_FRAME_BYTES, MAX_MESSAGES
 
-
 HIGH_BYTES: Final = 64 * 1024
 """Unread by a peer; above it messages wait where priorities still count, until the peer has read most of it."""
+
+
+READ_BYTES: Final = 16 * 1024
+"""Read of one peer before the others have their turn: some 30 frames, whose signatures take 3 ms."""
 
 
 class RealtimeLimits(NamedTuple):
