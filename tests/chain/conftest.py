@@ -250,6 +250,7 @@ class ScriptedEndpoints:
         self.links = list(links)
         self.on_change: Callable[[], None] = lambda: None
         self.trouble = "nothing listens"
+        self.connections = 1
 
     @property
     def current(self) -> Link | None:

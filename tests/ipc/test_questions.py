@@ -15,7 +15,7 @@ EVERY = [record for table in TABLES.values() for record in table.values()]
 def test_each_socket_lists_exactly_this() -> None:
     assert {name: sorted(table) for name, table in TABLES.items()} == {
         "gateway": [
-            *("accept", "client_signed", "health", "info", "issue_session", "show"),
+            *("accept", "client_signed", "health", "info", "issue_session", "metrics", "show"),
             *("sign_extrinsic", "sign_request", "sign_text"),
         ],
         "hub": ["health", "issue_hub_session"],

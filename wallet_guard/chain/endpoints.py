@@ -66,6 +66,8 @@ class Endpoints:
     ) -> None:
         self.trouble = "not connected yet"
         """Why there is no link; "" while there is one."""
+        self.connections = 0
+        """Links that stood, so far."""
         self.on_change: Callable[[], None] = lambda: None
         self._urls = urls
         self._genesis = genesis
@@ -134,6 +136,7 @@ class Endpoints:
         self._genesis = self._genesis or link.genesis
         block, version = link.heads.best.number, link.runtime.version
         log.info(f"endpoint {shown(link.url)}: connected, block {block}, {version.spec_name} {version.spec_version}")
+        self.connections += 1
         self._set(link, "")
         return await link.run()
 

@@ -17,11 +17,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from wallet_guard import __version__
 from wallet_guard.chain.endpoints import Endpoints, shown
 from wallet_guard.chain.office import SIGNER_SECONDS, Office
 from wallet_guard.chain.readback import read_back
 from wallet_guard.chain.sealing import seal
 from wallet_guard.chain.submission import submit_and_follow
+from wallet_guard.host.process import resident_bytes
 from wallet_guard.ipc.asker import Asker, RefusedError, Unavailable
 from wallet_guard.ipc.chain import Action, Pull, Pulse, Task, Work
 
@@ -63,6 +65,7 @@ class Worker:
         self._asker = Asker(socket, on_event=self._told, on_connect=self._connected)
         self._endpoints = endpoints
         self._office = Office(endpoints, self._asker, now_ms)
+        self._started_ms = now_ms()
         self._on_ready: Callable[[], None] | None = on_ready
         self._on_round = on_round
         self._runners: dict[str, _Runner] = {}
@@ -178,9 +181,21 @@ class Worker:
 
     def _pulse(self) -> Pulse:
         link = self._endpoints.current
-        if link is None:
-            return Pulse("", None, None, self._endpoints.trouble[:300])
-        return Pulse(shown(link.url), link.heads.best.number, link.heads.finalized.number, "")
+        endpoint, best, finalized, trouble = "", None, None, self._endpoints.trouble[:300]
+        if link is not None:
+            endpoint, best, finalized = shown(link.url), link.heads.best.number, link.heads.finalized.number
+            trouble = ""
+        return Pulse(
+            endpoint=endpoint,
+            best_block=best,
+            finalized_block=finalized,
+            trouble=trouble,
+            version=__version__,
+            started_ms=self._started_ms,
+            resident_bytes=resident_bytes(),
+            runners=len(self._runners),
+            connections=self._endpoints.connections,
+        )
 
     async def _introduce(self) -> None:
         """Gives the signer the runtime ahead of the first seal, once for each connection, link and runtime."""

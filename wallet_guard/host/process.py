@@ -10,6 +10,7 @@ import os
 import resource
 import signal
 from collections.abc import Mapping
+from pathlib import Path
 
 from wallet_guard.host.config import ConfigurationError
 
@@ -61,6 +62,14 @@ def return_memory() -> None:
     """
     with contextlib.suppress(AttributeError):
         ctypes.CDLL(None).malloc_trim(0)
+
+
+def resident_bytes() -> int:
+    """Memory of this process that is in RAM (proc(5), statm); 0 where that cannot be read."""
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        pages = Path("/proc/self/statm").read_text(encoding="ascii").split()[1]
+        return int(pages) * resource.getpagesize()
+    return 0
 
 
 def refuse_sdk() -> None:

@@ -195,13 +195,20 @@ class Report:
 class Pulse:
     """The chain process lives: its best and finalized block, or in ``trouble`` why it has none.
 
-    Sent at least every 10 seconds.
+    Sent at least every 10 seconds. What follows is for ``metrics``: about the process, since its start.
     """
 
     endpoint: str
     best_block: int | None
     finalized_block: int | None
     trouble: str
+    version: str = ""
+    started_ms: int = 0
+    resident_bytes: int = 0
+    runners: int = 0
+    """Intents that are worked on."""
+    connections: int = 0
+    """To endpoints, that stood."""
 
     ask: ClassVar[str] = "pulse"
     answer: ClassVar[type] = Done

@@ -17,6 +17,7 @@ from wallet_guard.ipc.clients import ClientAdd, ClientRevoke, Info
 from wallet_guard.ipc.clientsigned import ClientSigned
 from wallet_guard.ipc.health import Health
 from wallet_guard.ipc.intents import Accept, Show
+from wallet_guard.ipc.metrics import Metrics
 from wallet_guard.ipc.oversight import IntentAsk, IntentCancel, IntentList, IntentRetry, Overview
 from wallet_guard.ipc.signatures import IssueHubSession, IssueSession, SignExtrinsic, SignRequest, SignText
 
@@ -32,7 +33,9 @@ def _table(*questions: type[Any]) -> dict[str, type[Any]]:
     return {question.ask: question for question in questions}
 
 
-GATEWAY = _table(Accept, Show, Info, Health, SignRequest, SignExtrinsic, IssueSession, SignText, ClientSigned)
+GATEWAY = _table(
+    *(Accept, Show, Info, Health, SignRequest, SignExtrinsic, IssueSession, SignText, ClientSigned, Metrics)
+)
 
 HUB = _table(IssueHubSession, Health)
 

@@ -17,6 +17,7 @@ from wallet_guard.ipc.intents import Failure, IntentView, State
 from wallet_guard.signed.checkpoint import AuditKey
 from wallet_guard.signer.auditkey import open_audit_key
 from wallet_guard.signer.compose import Runtime
+from wallet_guard.signer.figures import Figures
 from wallet_guard.signer.generation import Generation, open_generation
 from wallet_guard.signer.journal import Intent, Journal, Writer
 from wallet_guard.signer.keys import Key, Keyring
@@ -49,6 +50,8 @@ class Chain:
     pulse_ms: int = 0
     best_block: int = 0
     best_block_ms: int = 0
+    head_ms: int = 0
+    """When the chain process last told of another best block; 0 before the first."""
 
 
 @dataclass(slots=True)
@@ -85,6 +88,7 @@ class Desk:
     """Signs checkpoints of the audit chain."""
     lockdown: Lockdown = field(init=False)
     policies: Policies = field(init=False)
+    figures: Figures = field(init=False)
     generation: Generation = field(init=False)
     lanes: Lanes = field(init=False)
     upgrades: Upgrades = field(init=False)
@@ -93,6 +97,7 @@ class Desk:
         self.audit_key = open_audit_key(self.journal.path.parent, self.random_hex)
         self.generation = open_generation(self.journal, self.now_ms(), self.block_ms)
         self.lockdown = Lockdown(self.journal)
+        self.figures = Figures(self.now_ms())
         self.policies = open_policies(self.config.policy_path)
         self.lanes = Lanes(self.journal)
         self.upgrades = Upgrades(self.journal, self.config.signer.runtime)
@@ -190,6 +195,7 @@ class Desk:
 
     def moved(self, intent: Intent) -> None:
         """Tells the others."""
+        self.figures.moved(intent)
         if intent.final:
             self.trouble.pop(intent.id, None)
             self.retry_ms.pop(intent.id, None)

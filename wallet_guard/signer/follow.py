@@ -85,6 +85,8 @@ def pulse(desk: Desk, question: Pulse) -> Done | Refusal:
         if number is not None and not 0 <= number <= MAX_BLOCK:
             return Refusal("invalid_pulse", f"block: expected 0 to {MAX_BLOCK}")
     desk.chain.pulse, desk.chain.pulse_ms = question, desk.now_ms()
+    if question.best_block is not None and (before is None or before.best_block != question.best_block):
+        desk.chain.head_ms = desk.now_ms()
     if before is None or before.trouble != question.trouble:
         log.info(f"chain: {question.trouble or f'{question.endpoint} at block {question.best_block}'}")
     return Done()

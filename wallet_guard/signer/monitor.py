@@ -6,6 +6,7 @@ hostile.
 """
 
 import logging
+import time
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -17,6 +18,7 @@ from wallet_guard.ipc.clients import ClientAdd, ClientRevoke, Info
 from wallet_guard.ipc.clientsigned import ClientSigned
 from wallet_guard.ipc.health import Health
 from wallet_guard.ipc.intents import Accept, Show
+from wallet_guard.ipc.metrics import Metrics
 from wallet_guard.ipc.oversight import IntentAsk, IntentCancel, IntentList, IntentRetry, Overview
 from wallet_guard.ipc.questions import ADMIN, CHAIN, GATEWAY, HUB
 from wallet_guard.ipc.records import from_json, to_json
@@ -25,6 +27,7 @@ from wallet_guard.signer import (
     accept,
     admin,
     clientkeys,
+    exposition,
     extrinsics,
     follow,
     oversight,
@@ -70,6 +73,7 @@ ANSWERERS: dict[type[Any], Answerer] = {
     IntentRetry: oversight.retry,
     IntentCancel: oversight.cancel,
     Overview: oversight.overview,
+    Metrics: exposition.metrics,
     ClientSigned: lambda desk, question: clientkeys.answer_signed(
         desk, question, ANSWERERS, partial(_spring_canary, desk)
     ),
@@ -101,6 +105,7 @@ def answer(desk: Desk, socket_name: str, message: dict[str, Any]) -> dict[str, A
         raise NonsenseError(str(error)[:200]) from error
     if socket_name in ("gateway", "hub"):
         _spring_canary(desk, question)
+    begun = time.perf_counter()
     try:
         result = ANSWERERS[record](desk, question)
     except LockedError as error:
@@ -108,7 +113,9 @@ def answer(desk: Desk, socket_name: str, message: dict[str, Any]) -> dict[str, A
         result = Refusal("locked", str(error), "its operator opens it with 'wallet-guard unlock'")
     except JournalError as error:
         log.critical(str(error))
+        desk.figures.journal_failed()
         result = Refusal("journal_unavailable", str(error), "mend the disk, then restart the signer")
+    desk.figures.answered(socket_name, ask, time.perf_counter() - begun, result)
     kind = "refusal" if isinstance(result, Refusal) else "answer"
     return {"id": number, kind: to_json(result)}
 

@@ -75,3 +75,28 @@ def test_commit_reveal_is_remembered_per_chain_and_subnet(journal: Journal) -> N
         assert journal.commit_reveal("0x1", 2) is on
     assert journal.commit_reveal("0x2", 2) is None
     assert journal.commit_reveal("0x1", 3) is None
+
+
+def test_unfinished_intents_are_counted_by_kind_state_and_timelock(journal: Journal, an_intent: Any, add: Any) -> None:
+    add(journal, an_intent("a", state=State.SIGNED, reveal_round=7))
+    add(journal, an_intent("b", state=State.SIGNED))
+    add(journal, an_intent("c", state=State.SIGNED))
+    add(journal, an_intent("d", state=State.FAILED))
+    assert sorted(journal.count_open_by_state()) == [
+        ("set_weights", "signed", False, 2),
+        ("set_weights", "signed", True, 1),
+    ]
+
+
+def test_the_newest_effect_of_each_slot_is_found(journal: Journal, an_intent: Any, add: Any) -> None:
+    effective = {"state": State.EFFECTIVE, "ss58_address": "5G"}
+    add(journal, an_intent("a", signed_ms=1, block_number=10, **effective))
+    add(journal, an_intent("b", signed_ms=2, block_number=20, **effective))
+    add(journal, an_intent("c", signed_ms=3, block_number=30, state=State.FAILED, ss58_address="5G"))
+    add(journal, an_intent("d", signed_ms=4, block_number=40, kind="serve_axon", **effective))
+    add(journal, an_intent("e", signed_ms=5, block_number=50, netuid=3, mechid=1, **effective))
+    assert sorted(journal.effective_slots(10)) == [
+        ("validator", "default", 2, 0, 20),
+        ("validator", "default", 3, 1, 50),
+    ]
+    assert len(journal.effective_slots(1)) == 1

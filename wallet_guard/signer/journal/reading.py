@@ -82,6 +82,29 @@ class Reading:
             return self._number(f"SELECT count(*) FROM intents WHERE {_OPEN}")  # noqa: S608
         return self._number(f"SELECT count(*) FROM intents WHERE client = ? AND {_OPEN}", client)  # noqa: S608
 
+    def count_open_by_state(self) -> list[tuple[str, str, bool, int]]:
+        """How many intents are unfinished, by kind, state, and whether they are timelocked weights."""
+        rows = self._db.execute(
+            f"SELECT kind, state, reveal_round IS NOT NULL, count(*) FROM intents WHERE {_OPEN} GROUP BY 1, 2, 3"  # noqa: S608
+        )
+        return [(kind, state, bool(timelocked), count) for kind, state, timelocked, count in rows]
+
+    def effective_slots(self, most: int) -> list[tuple[str, str, int, int, int]]:
+        """Wallet, hotkey, netuid, mechid and block of the newest weights of each slot that took effect.
+
+        Slots are found in the index alone, and each costs the rows since its last effect: a journal of 100,000 intents
+        is no reason to hold up the signer.
+        """
+        slots = self._db.execute(
+            "SELECT DISTINCT ss58_address, netuid, mechid FROM intents LIMIT ?", (most,)
+        ).fetchall()
+        query = (
+            "SELECT wallet, hotkey, netuid, mechid, block_number FROM intents WHERE ss58_address = ? AND netuid = ? "
+            "AND mechid = ? AND signed_ms IS NOT NULL AND kind = 'set_weights' AND state = 'effective' "
+            "AND block_number IS NOT NULL ORDER BY signed_ms DESC LIMIT 1"
+        )
+        return [row for slot in slots for row in self._db.execute(query, slot)]
+
     def nonces_in_flight(self, ss58_address: str, but: str) -> set[int]:
         """Nonces of this hotkey under a signature that may still be taken, those of the intent ``but`` aside."""
         rows = self._db.execute(
