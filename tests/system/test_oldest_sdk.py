@@ -3,7 +3,6 @@
 import os
 import re
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -39,13 +38,8 @@ finally:
 
 
 @pytest.fixture(scope="module")
-def environment(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("oldest")
-    subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True, timeout=120)
-    install = [str(folder / "bin" / "pip"), "install", "--quiet", f"{ROOT}[chain]", f"bittensor=={OLDEST}"]
-    done = subprocess.run(install, capture_output=True, text=True, timeout=500)
-    assert done.returncode == 0, done.stderr
-    return folder
+def environment(sdk_environment) -> Path:
+    return sdk_environment(f"bittensor=={OLDEST}", f"{ROOT}[chain]").parents[1]
 
 
 def run(environment: Path, *command: str, cache: Path, seconds: int = 120) -> str:
