@@ -151,6 +151,11 @@ def test_a_refusal_of_the_request_itself_is_not_got_around(connect, unix_service
     assert local.calls == []
 
 
+def test_a_dry_run_is_never_done_for_real(connect, nobody, key, local):
+    result = connect(nobody, wallet_path=key, fallback_local=local).set_weights(2, [1], [1], timeout=0.2, dry_run=True)
+    assert (result.local, local.calls) == (False, [])
+
+
 def test_what_cannot_be_sent_is_not_set_locally(connect, nobody, key, local):
     assert not connect(nobody, wallet_path=key, fallback_local=local).set_weights(2, [1], [float("nan")]).local
     assert local.calls == []

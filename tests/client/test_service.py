@@ -539,3 +539,36 @@ def test_a_refusal_to_sign_is_raised(connect, unix_service, say):
     unix_service.steps = [say.failure("call_not_allowed", 403)]
     with pytest.raises(NotAuthorised, match="call_not_allowed happened; do this"):
         connect(unix_service.url).sign("hello")
+
+
+DRY = {
+    "success": True,
+    "dry_run": True,
+    "approved": True,
+    "message": "every rule passes; nothing was signed",
+    "error": None,
+    "submitted": "no",
+    "call": {"name": "SubtensorModule.set_weights", "data": "0x0700", "fee_rao": 0, "weights": [[1, 65535]]},
+    "rules": [{"rule": "netuids", "verdict": "pass", "passes": "2", "found": "2", "retry_after": None}, "nonsense"],
+}
+
+
+@pytest.mark.parametrize("kind", ["set_weights", *WISHES])
+def test_a_dry_run_asks_what_would_be_signed(connect, unix_service, say, kind):
+    unix_service.steps = [say.answer(DRY)]
+    service = connect(unix_service.url)
+    call = WISHES[kind][0] if kind in WISHES else lambda service, **how: service.set_weights(2, [1], [1], **how)
+    result = call(service, dry_run=True)
+    assert unix_service.seen[0].line == f"POST /wallet/{kind}?dry_run=1 HTTP/1.1"
+    assert (result.success, result.submitted, result.explanation.call) == (True, "no", "SubtensorModule.set_weights")
+    assert (result.explanation.call_data, result.explanation.fee_rao) == ("0x0700", 0)
+    (rule,) = result.explanation.rules
+    assert (rule.rule, rule.verdict, rule.passes, rule.found) == ("netuids", "pass", "2", "2")
+
+
+def test_a_dry_run_that_would_be_refused_is_no_success(connect, unix_service, say):
+    error = {"code": "netuid_not_allowed", "message": "subnet 2", "hint": ""}
+    unix_service.steps = [say.answer(DRY | {"approved": False, "message": "subnet 2", "error": error, "call": None})]
+    result = connect(unix_service.url).set_weights(2, [1], [1], dry_run=True)
+    assert (result.success, result.code, result.submitted, result.final) == (False, "netuid_not_allowed", "no", True)
+    assert result.explanation.call is None

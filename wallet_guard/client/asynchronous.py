@@ -81,6 +81,7 @@ class AsyncWalletService(Service):
         timeout: float | None = None,  # noqa: ASYNC109 -- covers several attempts, and is told to the service
         raise_errors: bool = False,
         raise_error: bool = False,
+        dry_run: bool = False,
         **sdk: Any,
     ) -> Result:
         """Sets weights, as ``WalletService.set_weights``; ``fallback_local`` may be a coroutine function.
@@ -102,12 +103,13 @@ class AsyncWalletService(Service):
                 wait_for_inclusion,
                 wait_for_finalization,
                 queue,
+                dry_run,
             )
             call = self._order_call(order, idempotency_key, timeout)
         except WalletServiceError as error:
             return raised(settled(error, None), raise_errors=raise_errors)
         result = await self._submit(call)
-        if self._fallback is not None and was_not_accepted(result):
+        if self._fallback is not None and not dry_run and was_not_accepted(result):
             said = self._fallback.arguments(wallet, names, given_weights(order))
             if said is not None:
                 self._fallback.begin(result)

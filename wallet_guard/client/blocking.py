@@ -99,6 +99,7 @@ class WalletService(Service):
         timeout: float | None = None,
         raise_errors: bool = False,
         raise_error: bool = False,
+        dry_run: bool = False,
         **sdk: Any,
     ) -> Result:
         """Sets weights; the result unpacks to ``(success, message)``.
@@ -111,6 +112,8 @@ class WalletService(Service):
         subnet's rate limit in the service instead of failing. ``timeout`` bounds the whole call in seconds,
         attempts included; None means 40, 100 or 190 by what is waited for. Every call gets an idempotency key
         of its own, so that an attempt after a broken connection cannot submit twice.
+
+        With ``dry_run`` nothing is signed: ``result.explanation`` says what would be, and why or why not.
 
         Takes the place of ``subtensor.set_weights`` of bittensor 9 and 10, by keywords: what else that takes
         (``period``, ``max_retries`` …) is taken and not used, ``raise_error`` is ``raise_errors``.
@@ -132,12 +135,13 @@ class WalletService(Service):
                 wait_for_inclusion,
                 wait_for_finalization,
                 queue,
+                dry_run,
             )
             call = self._order_call(order, idempotency_key, timeout)
         except WalletServiceError as error:
             return raised(settled(error, None), raise_errors=raise_errors)
         result = self._submit(call)
-        if self._fallback is not None and was_not_accepted(result):
+        if self._fallback is not None and not dry_run and was_not_accepted(result):
             said = self._fallback.arguments(wallet, names, given_weights(order))
             if said is not None:
                 self._fallback.begin(result)

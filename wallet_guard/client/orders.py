@@ -25,6 +25,9 @@ SDK_SETTINGS = frozenset(
 """What ``set_weights`` of bittensor 9 and 10 also takes and the service decides by itself: taken, and not used."""
 
 
+_DRY_RUN = "?dry_run=1"
+
+
 class Order(Protocol):
     """Something to be submitted."""
 
@@ -58,11 +61,12 @@ class SetWeights:
     wait_for_inclusion: bool = False
     wait_for_finalization: bool = False
     queue: bool = False
+    dry_run: bool = False
 
     @property
     def path(self) -> str:
         """Where it is posted."""
-        return "/wallet/set_weights"
+        return "/wallet/set_weights" + _DRY_RUN * bool(self.dry_run)
 
     @property
     def goal_seconds(self) -> float:
@@ -108,11 +112,12 @@ class Wish:
     hotkey_name: str
     wait_for_inclusion: bool = False
     wait_for_finalization: bool = False
+    dry_run: bool = False
 
     @property
     def path(self) -> str:
         """Where it is posted."""
-        return f"/wallet/{self.kind}"
+        return f"/wallet/{self.kind}" + _DRY_RUN * bool(self.dry_run)
 
     @property
     def goal_seconds(self) -> float:

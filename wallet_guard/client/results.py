@@ -12,6 +12,29 @@ _SIGNATURE = re.compile(r"0x[0-9a-f]{128}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
+class Rule:
+    """One rule's word on a dry run: ``pass``, ``refuse`` or ``later``; what would pass, and what was found."""
+
+    rule: str
+    verdict: str
+    passes: str
+    found: str
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """What a dry run says would be signed: the call's name, its SCALE bytes as hex, and what each rule says.
+
+    ``call`` is None where none can be composed; ``fee_rao`` None where the chain does not tell.
+    """
+
+    call: str | None
+    call_data: str | None
+    fee_rao: int | None
+    rules: tuple[Rule, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Result:
     """How a call that submits ended, or how an intent fares.
 
@@ -23,6 +46,7 @@ class Result:
     ``queued``: kept until the subnet's rate limit permits it (``next_block``, ``next_time``).
     ``status`` is the HTTP status, 0 without an answer. Times are RFC 3339. ``local``: not the service but the
     local wallet did it (see ``fallback``); ``fallbacks`` counts how often that has happened so far.
+    ``explanation`` is a dry run's: nothing was signed, and success means that it would be.
     """
 
     success: bool
@@ -46,6 +70,7 @@ class Result:
     status: int = 0
     local: bool = False
     fallbacks: int = 0
+    explanation: Explanation | None = None
 
     def __iter__(self) -> Iterator[bool | str]:
         return iter((self.success, self.message))
@@ -169,6 +194,7 @@ def read_result(answer: Answer, idempotency_key: str | None) -> Result:
     error = content.get("error")
     error = error if isinstance(error, dict) else {}
     ok = content.get("success") is True and answer.status < 300 and not error
+    explanation = _explanation(content) if content.get("dry_run") is True else None
     state = _text(content, "state")
     # Unless it says otherwise: what is not known is not denied.
     submitted = _text(content, "submitted") or ("yes" if ok else "maybe")
@@ -195,6 +221,22 @@ def read_result(answer: Answer, idempotency_key: str | None) -> Result:
         retry_after_seconds=answer.retry_after_seconds,
         idempotency_key=idempotency_key,
         status=answer.status,
+        explanation=explanation,
+    )
+
+
+def _explanation(content: dict[str, Any]) -> Explanation:
+    call = content.get("call")
+    call = call if isinstance(call, dict) else {}
+    rules = content.get("rules")
+    found = [each for each in rules if isinstance(each, dict)] if isinstance(rules, list) else []
+    return Explanation(
+        call=_text(call, "name"),
+        call_data=_text(call, "data"),
+        fee_rao=_integer(call, "fee_rao"),
+        rules=tuple(
+            Rule(*(_text(each, name) or "" for name in ("rule", "verdict", "passes", "found"))) for each in found
+        ),
     )
 
 

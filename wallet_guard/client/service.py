@@ -38,6 +38,7 @@ class How(TypedDict, total=False):
     idempotency_key: str | None
     timeout: float | None
     raise_errors: bool
+    dry_run: bool
 
 
 class Who(TypedDict, total=False):
@@ -128,7 +129,7 @@ class Service:
     def _wish_call(self, kind: str, netuid: int, fields: Callable[[], Mapping[str, Any]], how: How) -> Call:
         name, hotkey = self._names(how.get("wallet"), how.get("wallet_name"), how.get("hotkey_name"))
         waits = how.get("wait_for_inclusion", False), how.get("wait_for_finalization", False)
-        order = Wish(kind, netuid, fields(), name, hotkey, *waits)
+        order = Wish(kind, netuid, fields(), name, hotkey, *waits, how.get("dry_run", False))
         return self._order_call(order, how.get("idempotency_key"), how.get("timeout"))
 
     def _question_call(self, path: str, fields: Mapping[str, Any], who: Who, *, once: bool = False) -> Call:
