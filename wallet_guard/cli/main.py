@@ -20,6 +20,7 @@ from wallet_guard.cli import (
     lock,
     serve,
     status,
+    top,
 )
 from wallet_guard.cli.doctor import command as doctor
 from wallet_guard.cli.errors import CommandError
@@ -45,7 +46,23 @@ exit status:
   141  whoever read the output went away
 """
 
-WORDS = (demo, init, serve, clients, status, doctor, intents, lock, audit, devnet, install, keys, backup, completion)
+WORDS = (
+    demo,
+    init,
+    serve,
+    clients,
+    status,
+    top,
+    doctor,
+    intents,
+    lock,
+    audit,
+    devnet,
+    install,
+    keys,
+    backup,
+    completion,
+)
 """Each adds its words with ``add_words(parsers)`` and sets ``answer``: arguments in, exit status out."""
 
 
