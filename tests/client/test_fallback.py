@@ -110,6 +110,9 @@ UNCLEAR = {
     "accepted, then failed": lambda say: [
         say.failure("not_registered", 422, submitted="no", intent="i1", state="failed", final=True)
     ],
+    "accepted, then cancelled": lambda say: [
+        say.failure("cancelled", 409, submitted="no", intent="i1", state="failed", final=True)
+    ],
     "an intent without a state": lambda say: [say.failure("unauthorized", 401, submitted="no", intent="i1")],
     "queued": lambda say: [say.answer(say.SUCCESS | {"queued": True, "state": "accepted", "submitted": "no"}, 202)],
     "cut, then refused": lambda say: [say.CUT, say.failure("unauthorized", 401, submitted="no")],
