@@ -38,6 +38,7 @@ QUESTIONS = {
     "version": lambda node: node.version(HASH),
     "metadata_v15": lambda node: node.metadata_v15(HASH),
     "next_nonce": lambda node: node.next_nonce("5A"),
+    "fee": lambda node: node.fee(b"call", 100, HASH),
 }
 
 NONSENSE: list[Any] = [None, 7, -1, "0x", "0xzz", "text", [], [7], {}, {"block": {}}, [{"changes": [["0x"]]}], True]
@@ -85,3 +86,22 @@ def test_an_overdue_answer_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
 
     asyncio.run(run())
     assert told == ["no answer to account_nextIndex within 0 s"]
+
+
+@pytest.mark.parametrize(
+    ("info", "fee"),
+    [
+        ("00" + "00" + "00" + "00" * 8, 0),
+        # Two-byte and four-byte compact numbers, and one of eight bytes; a fee of sixteen.
+        ("0101" + "02000100" + "01" + "ff" * 8, 2**64 - 1),
+        ("13" + "11" * 8 + "00" + "02" + "05" + "00" * 15, 5),
+    ],
+)
+def test_reads_the_fee_behind_weight_and_class(info: str, fee: int) -> None:
+    assert ask("0x" + info, QUESTIONS["fee"]) == fee
+
+
+@pytest.mark.parametrize("info", ["00", "0000", "000000", "000000" + "00" * 7, "13", "000000" + "00" * 17])
+def test_a_dispatch_info_of_another_size_is_unavailable(info: str) -> None:
+    with pytest.raises(Unavailable, match="expected a dispatch info"):
+        ask("0x" + info, QUESTIONS["fee"])

@@ -11,6 +11,7 @@ import pytest
 
 from wallet_guard.ipc.answers import Refusal
 from wallet_guard.ipc.clients import ClientView, InfoView, KeyView
+from wallet_guard.ipc.explanations import Composed, DryRun, Explanation, Ruling, Verdict
 from wallet_guard.ipc.intents import Accept, Failure, State
 from wallet_guard.ipc.wishes import ServeAxon, SetWeights
 from wallet_guard.orders.weights import MAX_BODY_BYTES
@@ -400,3 +401,61 @@ def test_a_refusal_says_that_nothing_was_submitted(gateway, signer):
     headers = {"Authorization": "Bearer some-token", "Content-Type": "application/json"}
     status, _, content = gateway.ask("POST", "/wallet/reset_axon", wish_body({}), headers=headers)
     assert (status, content["error"]["code"], content["submitted"]) == (403, "call_not_allowed", "no")
+
+
+EXPLAINED = Explanation(
+    client="node",
+    kind="set_weights",
+    wallet="validator",
+    hotkey="default",
+    netuid=2,
+    mechid=0,
+    approved=False,
+    code="policy_denied",
+    message="max_share: expected at most 0.2 for one uid, found 0.5 for uid 3",
+    rules=(Verdict("max_share", Ruling.REFUSE, "at most 0.2 for one uid", "0.5 for uid 3"),),
+    call=Composed("SubtensorModule.set_weights", b"\x07\x00", ((1, 65535),), None, 461, b"\x22" * 32, 0),
+)
+
+
+@pytest.mark.parametrize("how", ["query", "body"])
+def test_a_dry_run_is_asked_for_in_two_ways_and_never_accepted(gateway, signer, how):
+    signer.script["dry_run"] = lambda _: EXPLAINED
+    while not signer.asked.empty():
+        signer.asked.get()
+    body = {"wallet_name": "validator", "transaction_data": {"netuid": 2, "weights": {"1": 1}}}
+    if how == "body":
+        body["dry_run"] = True
+    path = "/wallet/set_weights" + ("?dry_run=1" if how == "query" else "")
+    fields = {**BEARER, "Content-Type": "application/json"}
+    status, _, content = gateway.ask("POST", path, json.dumps(body), headers=fields)
+    assert status == 200
+    assert (content["dry_run"], content["approved"], content["submitted"]) == (True, False, "no")
+    assert content["error"]["code"] == "policy_denied"
+    assert content["call"]["data"] == "0x0700"
+    assert content["call"]["fee_rao"] == 0
+    assert content["rules"][0]["verdict"] == "refuse"
+    request = SetWeights("validator", "default", 2, 0, (1,), None, (1,), 0)
+    assert signer.next_asked("dry_run") == DryRun(TOKEN, request)
+    assert signer.asked.empty()
+
+
+@pytest.mark.parametrize("query", ["dry_run=0", "dry_run=true", "dry_run", "dry_run=1&dry_run=1", "dryrun=1"])
+def test_a_dry_run_has_one_spelling(gateway, at_once, query):
+    body = {"wallet_name": "validator", "transaction_data": {"netuid": 2, "weights": {"1": 1}}}
+    fields = {**BEARER, "Content-Type": "application/json"}
+    status, _, content = gateway.ask("POST", f"/wallet/set_weights?{query}", json.dumps(body), headers=fields)
+    assert (status, content["error"]["code"]) == (422, "invalid_request")
+
+
+def test_a_refusal_names_its_rule(gateway, signer):
+    refusal = Refusal("policy_denied", "uids: expected 1 to 5, found uid 9", "", rule="uids")
+    signer.script["accept"] = lambda _: refusal
+    status, _, content = gateway.set_weights()
+    assert (status, content["error"]["rule"], content["submitted"]) == (403, "uids", "no")
+
+
+def test_a_locked_signer_is_not_unlocked(gateway, signer):
+    signer.script["info"] = lambda _: InfoView(CLIENT, KEYS, "locked: by the operator")
+    _, _, content = gateway.ask("GET", "/wallet/info", headers=BEARER)
+    assert content["is_unlocked"] is False

@@ -15,13 +15,13 @@ EVERY = [record for table in TABLES.values() for record in table.values()]
 def test_each_socket_lists_exactly_this() -> None:
     assert {name: sorted(table) for name, table in TABLES.items()} == {
         "gateway": [
-            *("accept", "client_signed", "health", "info", "issue_session", "metrics", "show"),
+            *("accept", "client_signed", "dry_run", "health", "info", "issue_session", "metrics", "show"),
             *("sign_extrinsic", "sign_request", "sign_text"),
         ],
         "hub": ["health", "issue_hub_session"],
-        "chain": ["pull", "pulse", "report", "runtime", "seal"],
+        "chain": ["inform", "pull", "pulse", "quote", "report", "runtime", "seal"],
         "admin": [
-            *("allow_plain", "allow_runtime", "audit_checkpoint", "client_add", "client_revoke"),
+            *("allow_plain", "allow_runtime", "audit_checkpoint", "client_add", "client_revoke", "explain"),
             *("health", "intent_cancel", "intent_details", "intent_list", "intent_retry"),
             *("lock", "overview", "status", "unlock"),
         ],

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from wallet_guard.ipc.clients import Info
+from wallet_guard.ipc.explanations import DryRun
 from wallet_guard.ipc.intents import Accept, Show
 from wallet_guard.ipc.wishes import ResetAxon
 from wallet_guard.orders.fields import BodyError
@@ -82,3 +83,20 @@ def test_refuses_what_has_no_meaning(method, target):
 def test_a_wrong_key_in_the_body(key):
     with pytest.raises(BodyError, match="idempotency_key: expected"):
         read("POST", "/wallet/set_weights", WEIGHTS | {"idempotency_key": key})
+
+
+@pytest.mark.parametrize("kind", ["set_weights", "reset_axon"])
+def test_a_dry_run_is_never_an_order(kind):
+    inner = {"netuid": 2, "weights": {"1": 1}} if kind == "set_weights" else {"netuid": 2}
+    body = {"wallet_name": "w", "transaction_data": inner}
+    for question in (
+        read("POST", f"/wallet/{kind}?dry_run=1", body),
+        read("POST", f"/wallet/{kind}", {**body, "dry_run": True}),
+        read("POST", f"/wallet/{kind}?dry_run=1", {**body, "dry_run": False}),
+    ):
+        assert isinstance(question, DryRun)
+        assert question.token == "token"
+    assert isinstance(read("POST", f"/wallet/{kind}", {**body, "dry_run": False}), Accept)
+    for query in ("?dry_run=0", "?dry_run=true", "?dry_run", "?dry_run=1&dry_run=1", "?Dry_run=1", "?"):
+        with pytest.raises(BodyError):
+            read("POST", f"/wallet/{kind}{query}", body)

@@ -85,6 +85,20 @@ class Node:
         arguments = ["Metadata_metadata_at_version", "0x0f000000", block_hash]
         return _octets(await self._ask("state_call", arguments, METADATA_SECONDS))
 
+    async def fee(self, call: bytes, extrinsic_bytes: int, block_hash: str) -> int:
+        """What an extrinsic of that call and length costs in that block's state, in rao.
+
+        ``RuntimeDispatchInfo`` of ``TransactionPaymentCallApi``: two compact numbers, the class, then the fee as u64
+        (or u128).
+        """
+        argument = _hex(call + extrinsic_bytes.to_bytes(4, "little"))
+        method = "TransactionPaymentCallApi_query_call_info"
+        found = _octets(await self._ask("state_call", [method, argument, block_hash]))
+        at = _after_compact(found, _after_compact(found, 0)) + 1
+        if len(found) - at not in _BALANCE_BYTES:
+            raise Unavailable(f"expected a dispatch info, found {_shown(found)}")
+        return int.from_bytes(found[at:], "little")
+
     async def next_nonce(self, ss58_address: str) -> int:
         """The account's next nonce, extrinsics waiting in the pool counted."""
         found = await self._ask("account_nextIndex", [ss58_address])
@@ -134,6 +148,15 @@ def _hex_hash(value: Any) -> str:
     if len(_octets(value)) != 32:
         raise Unavailable(f"expected a block hash, found {_shown(value)}")
     return str(value)
+
+
+_BALANCE_BYTES = (8, 16)
+
+
+def _after_compact(octets: bytes, at: int) -> int:
+    """Where a SCALE compact number that begins at ``at`` ends."""
+    mode = octets[at] & 3 if at < len(octets) else 0
+    return at + (1, 2, 4, (octets[at] >> 2) + 5 if at < len(octets) else 1)[mode]
 
 
 def _shown(value: Any) -> str:

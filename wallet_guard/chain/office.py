@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable
-from typing import cast
+from typing import Any, cast
 
 from wallet_guard.chain.endpoints import Endpoints
 from wallet_guard.chain.errors import Unavailable
@@ -11,6 +11,7 @@ from wallet_guard.chain.link import Link, Runtime
 from wallet_guard.ipc.answers import Refusal
 from wallet_guard.ipc.asker import Asker, RefusedError
 from wallet_guard.ipc.chain import Event, Facts, Report, Seal, Task
+from wallet_guard.ipc.questions import Question
 
 log = logging.getLogger(__name__)
 
@@ -66,6 +67,10 @@ class Office:
         except RefusedError as error:
             _end_liar(link, error.refusal)
             raise
+
+    async def tell(self, question: Question) -> Any:
+        """The signer's answer."""
+        return await self._asker.ask(question, seconds=SIGNER_SECONDS)
 
     async def report(self, report: Report) -> None:
         """Tells the signer, and waits until it has written it down."""

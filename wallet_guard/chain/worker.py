@@ -19,6 +19,7 @@ from typing import Any
 
 from wallet_guard import __version__
 from wallet_guard.chain.endpoints import Endpoints, shown
+from wallet_guard.chain.explaining import explain
 from wallet_guard.chain.office import SIGNER_SECONDS, Office
 from wallet_guard.chain.readback import read_back
 from wallet_guard.chain.sealing import seal
@@ -160,6 +161,8 @@ class Worker:
             await submit_and_follow(self._office, runner.task, fresh=fresh)
         elif runner.task.action is Action.READ_BACK:
             await read_back(self._office, runner.task)
+        elif runner.task.action is Action.EXPLAIN:
+            await explain(self._office, runner.task)
 
     # Signs of life -------------------------------------------------------------------------------------------------
 

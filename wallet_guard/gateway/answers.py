@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 from wallet_guard.gateway.codes import status_of
 from wallet_guard.ipc.answers import Refusal
 from wallet_guard.ipc.clients import InfoView, KeyView
+from wallet_guard.ipc.explanations import Explanation, Verdict
 from wallet_guard.ipc.health import HealthView
 from wallet_guard.ipc.intents import FINAL_STATES, IntentView, State
 from wallet_guard.ipc.wishes import SetWeights
@@ -43,12 +44,15 @@ class Answer(NamedTuple):
     fields: tuple[tuple[str, str], ...]
     body: bytes
     about: str = ""
+    code: str = ""
+    """Of the failure, "" for a good answer."""
 
 
 def answer_json(status: int, content: Mapping[str, Any], *fields: tuple[str, str], about: str = "") -> Answer:
     """An answer with this object as its body."""
     body = json.dumps(content, allow_nan=False, separators=(",", ":")).encode() + b"\n"
-    return Answer(status, (_NO_STORE, *fields), body, about)
+    code = content["error"]["code"] if status >= 400 and "error" in content else ""
+    return Answer(status, (_NO_STORE, *fields), body, about, code)
 
 
 def answer_refusal(
@@ -71,6 +75,8 @@ def answer_refusal(
         "message": refusal.message,
         "intent": refusal.intent,
     }
+    if refusal.rule:
+        content["error"]["rule"] = refusal.rule
     if submitted is not None:
         content["submitted"] = submitted
     seconds = refusal.retry_after_seconds
@@ -182,6 +188,50 @@ def answer_intent(view: IntentView) -> Answer:
     return answer_json(200, content, about=about_intent(view))
 
 
+def answer_explanation(told: Explanation) -> Answer:
+    """What would become of a request: 200 whatever the verdict, which ``approved`` says; nothing was signed."""
+    call, error = None, None
+    if told.call is not None:
+        call = {
+            "name": told.call.name,
+            "data": "0x" + told.call.data.hex(),
+            "weights": [list(pair) for pair in told.call.weights] if told.call.weights is not None else None,
+            "reveal_round": told.call.reveal_round,
+            "spec_version": told.call.spec_version,
+            "metadata_digest": "0x" + told.call.metadata_digest.hex() if told.call.metadata_digest else None,
+            "fee_rao": told.call.fee,
+        }
+    if told.code:
+        error = {"code": told.code, "message": told.message, "hint": ""}
+    content = {
+        "success": True,
+        "dry_run": True,
+        "approved": told.approved,
+        "message": told.message or "every rule passes; nothing was signed",
+        "error": error,
+        "submitted": "no",
+        "kind": told.kind,
+        "wallet_name": told.wallet,
+        "hotkey_name": told.hotkey,
+        "netuid": told.netuid,
+        "mechid": told.mechid,
+        "call": call,
+        "rules": [_rule_content(verdict) for verdict in told.rules],
+    }
+    return answer_json(200, content, about=f"client={told.client} dry run {told.code or 'approved'}")
+
+
+def _rule_content(verdict: Verdict) -> dict[str, Any]:
+    return {
+        "rule": verdict.rule,
+        "verdict": verdict.ruling,
+        "passes": verdict.passes,
+        "found": verdict.found,
+        "retry_after": verdict.retry_after_seconds,
+        "next_block": verdict.next_block,
+    }
+
+
 def answer_info(info: InfoView, key: KeyView) -> Answer:
     """What a token may do; the top-level names are the seed's. Coldkeys are never opened, so never known."""
     client = info.client
@@ -191,7 +241,7 @@ def answer_info(info: InfoView, key: KeyView) -> Answer:
         "hotkey_name": key.hotkey,
         "hotkey_address": key.ss58_address,
         "coldkey_address": None,
-        "is_unlocked": True,
+        "is_unlocked": not info.locked,
         "crypto_type": key.crypto,
         "client": {
             "name": client.name,

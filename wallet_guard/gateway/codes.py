@@ -29,6 +29,7 @@ CODES: dict[str, Code] = {
     "wallet_not_allowed": Code(403, "the token is for another wallet or hotkey"),
     "netuid_not_allowed": Code(403, "the token is not for this subnet"),
     "call_not_allowed": Code(403, "the token is not for this call"),
+    "policy_denied": Code(403, "the operator's policy does not allow it; the rule says what would pass"),
     "call_refused": Code(403, "a call that is never signed here, whoever asks"),
     # What is asked for
     "unknown_wallet": Code(404, "the signer holds no such hotkey"),

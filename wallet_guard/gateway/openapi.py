@@ -54,6 +54,7 @@ _MAY = (
     "call_refused",
     "unknown_wallet",
     "rate_limited",
+    "policy_denied",
 )
 
 _SUBMITS = (
@@ -61,6 +62,7 @@ _SUBMITS = (
         "idempotency_conflict",
         "old_key",
         "restored",
+        "cancelled",
         "too_many_open",
         "too_many_waiting",
         "not_registered",
@@ -92,7 +94,16 @@ class Operation(NamedTuple):
     description: str = ""
     parameters: tuple[dict[str, Any], ...] = ()
     token: bool = True
+    explains: bool = False
+    """A dry run can be asked for."""
 
+
+_DRY_RUN_PARAMETER: dict[str, Any] = {
+    "name": "dry_run",
+    "in": "query",
+    "description": "Explain what would be signed, and sign nothing; the same as dry_run in the body.",
+    "schema": {"type": "string", "enum": ["1"]},
+}
 
 _KEY_PARAMETER: dict[str, Any] = {
     "name": "Idempotency-Key",
@@ -119,7 +130,7 @@ _WAITS = (
 def _submits(what: str, kept: bool = False) -> Operation:
     answers = _SUBMITTED if kept else {200: "Submitted"}
     codes = (*_ASKS, *_BODY, *_MAY, *_SUBMITS)
-    return Operation(what, answers, codes, _WAITS, (_KEY_PARAMETER,))
+    return Operation(what, answers, codes, _WAITS, (_KEY_PARAMETER, _DRY_RUN_PARAMETER), explains=True)
 
 
 def _signs(what: str, answer: str, *codes: str) -> Operation:
@@ -233,6 +244,9 @@ def _responses(operation: Operation) -> dict[str, Any]:
                 found["links"] = _LINKS
         else:
             found["content"]["application/json"]["schema"] = {"anyOf": [reference(name), reference("Error")]}
+    if operation.explains:
+        good = responses["200"]["content"]["application/json"]
+        good["schema"] = {"anyOf": [good["schema"], reference("Explanation")]}
     return dict(sorted(responses.items()))
 
 

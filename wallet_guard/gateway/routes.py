@@ -4,6 +4,7 @@
 |-------------------------------|--------|-------|-----------------------------------------------------|
 | /wallet/set_weights           | POST   | yes   | decide, sign, submit; waits (see ``submission``)    |
 | /wallet/serve_axon and others | POST   | yes   | the same for the calls of ``wishes``                |
+| (those two with ?dry_run=1)    | POST   | yes   | explain what would be signed, and sign nothing      |
 | /wallet/request and others    | POST   | yes   | one signature at once, for what ``signing`` lists   |
 | /wallet/intents/{id}          | GET    | yes   | how an intent fares                                 |
 | /wallet/info                  | GET    | yes   | what the token may do, and with which keys          |
@@ -28,17 +29,20 @@ from wallet_guard import __version__
 from wallet_guard.gateway import answers
 from wallet_guard.gateway.answers import Answer
 from wallet_guard.gateway.credentials import CredentialError, read_credential, read_idempotency_key
+from wallet_guard.gateway.figures import Figures
 from wallet_guard.gateway.openapi import describe
 from wallet_guard.gateway.signing import SIGNINGS, Signing
 from wallet_guard.gateway.submission import Envelope, Submissions
 from wallet_guard.ipc.answers import Refusal
 from wallet_guard.ipc.asker import Asker, RefusedError, Unavailable
 from wallet_guard.ipc.clients import Info, InfoView
+from wallet_guard.ipc.explanations import DryRun
 from wallet_guard.ipc.health import Health, HealthView
 from wallet_guard.ipc.intents import IntentView, Show
 from wallet_guard.net.exchange import Request, Response
 from wallet_guard.net.routes import Route, Routes
 from wallet_guard.orders.fields import BodyError, shortened
+from wallet_guard.orders.reading import DRY_RUN_QUERY
 from wallet_guard.orders.weights import Order, parse_order
 from wallet_guard.orders.wishes import KINDS, parse_wish
 from wallet_guard.wire.http1.fields import Fields
@@ -47,6 +51,9 @@ log = logging.getLogger(__name__)
 
 ASK_SECONDS = 5.0
 """For questions that only look; the signer answers them in a millisecond, or it restarts or is gone."""
+
+EXPLAIN_SECONDS = 15.0
+"""For a dry run, which asks the chain: the signer ends it after ten."""
 
 READY_SECONDS = 2.0
 """Who probes readiness counts in seconds, and so must the answer."""
@@ -77,8 +84,9 @@ class _Row(NamedTuple):
 class Desk:
     """From a parsed request to an answer; ``routes`` is for the server."""
 
-    def __init__(self, asker: Asker, submissions: Submissions) -> None:
+    def __init__(self, asker: Asker, submissions: Submissions, figures: Figures) -> None:
         self._asker = asker
+        self._figures = figures
         self._submissions = submissions
         self._ready: tuple[float, dict[str, str]] | None = None
         self._description = answers.answer_json(200, {})
@@ -106,6 +114,7 @@ class Desk:
         except asyncio.CancelledError:
             # The client left, and its connection took the handler with it. The intent does not notice.
             log.info(f"{row.method} {row.path} - {_since(begun)} client left")
+            self._figures.left(row.method, row.path)
             raise
         except Exception:
             # The process's one boundary: a bug costs one request, and may have come after the signer's yes.
@@ -113,6 +122,7 @@ class Desk:
             refusal = Refusal("internal", "a bug in the gateway; its log says more")
             submitted = "maybe" if row.submits else None
             answer = answers.answer_refusal(refusal, now_ms=_now_ms(), submitted=submitted)
+        self._figures.answered(row.method, row.path, answer.status, answer.code, time.monotonic() - begun)
         level = logging.DEBUG if row.quiet and answer.status == 200 else logging.INFO
         log.log(level, f"{row.method} {row.path} {answer.status} {_since(begun)} {answer.about}".rstrip())
         return Response(answer.status, answer.body, headers=answer.fields)
@@ -142,8 +152,16 @@ class Desk:
     async def _submit(self, request: Request, parse: Callable[[bytes], Order]) -> Answer:
         credential = read_credential(request)
         _check_json(request.headers)
-        _query(request, ())
+        # In its one plain spelling, as the signer reads it where a client signed it.
+        wanted = request.query == DRY_RUN_QUERY
+        if not wanted:
+            _query(request, ())
         order = parse(request.body)
+        if wanted or order.dry_run:
+            question = credential.question(lambda token: DryRun(token, order.request))
+            return answers.answer_explanation(
+                await self._asker.ask(question, seconds=EXPLAIN_SECONDS, answer=DryRun.answer)
+            )
         key = read_idempotency_key(request.headers, order.idempotency_key)
         return await self._submissions.submit(order, Envelope(credential, key))
 
@@ -201,7 +219,7 @@ class Desk:
         return answers.missing_parts(health)
 
 
-def respond_unrouted(status: int, reason: str) -> Response:
+def respond_unrouted(figures: Figures, status: int, reason: str) -> Response:
     """The response where no handler was reached, or none came to an end: the server's own refusals."""
     by_status = {404: "not_found", 405: "method_not_allowed", 413: "too_large", 500: "internal", 504: "deadline"}
     refusal = Refusal(by_status.get(status, "bad_request"), reason)
@@ -209,6 +227,7 @@ def respond_unrouted(status: int, reason: str) -> Response:
     submitted = "maybe" if status in (500, 504) else "no"
     answer = answers.answer_refusal(refusal, now_ms=_now_ms(), submitted=submitted, status=status)
     log.info(f"unrouted {status} {shortened(reason)}")
+    figures.unrouted(status, answer.code)
     return Response(answer.status, answer.body, headers=answer.fields)
 
 

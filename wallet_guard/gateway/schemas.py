@@ -108,7 +108,8 @@ _REPEATED: Schema = {
         MAX_IDEMPOTENCY_KEY_CHARACTERS,
         pattern="^[!-~]+$",
         description="Instead of the header of that name, for requests that the client signs itself.",
-    )
+    ),
+    "dry_run": {**_BOOLEAN, "default": False, "description": "Explain what would be signed, and sign nothing."},
 }
 
 _WAITING: Schema = {
@@ -298,7 +299,44 @@ INTENT_FIELDS: Schema = {
 
 _WHEN = ("next_block", "next_time")
 
-_MISTAKE = _object({"code": _STRING, "message": _STRING, "hint": _STRING})
+_MISTAKE = _object(
+    {
+        "code": _STRING,
+        "message": _STRING,
+        "hint": _STRING,
+        "rule": {"type": "string", "description": "The rule of grant or policy that refused."},
+    },
+    "rule",
+)
+
+_VERDICT = _object(
+    {
+        "rule": _STRING,
+        "verdict": {"enum": ["pass", "refuse", "later"]},
+        "passes": {"type": "string", "description": "What would pass."},
+        "found": _STRING,
+        "retry_after": {**_NULL_OR_NUMBER, "description": "Seconds until it may pass, where waiting helps."},
+        "next_block": _NULL_OR_NUMBER,
+    }
+)
+
+_PAIRS: Schema = {
+    "type": "array",
+    "description": "Pairs of uid and u16 that were signed, or would be.",
+    "items": {"type": "array", "items": {"type": "integer"}, "minItems": 2, "maxItems": 2},
+}
+
+_COMPOSED = _object(
+    {
+        "name": {"type": "string", "description": "The runtime's call."},
+        "data": {"type": "string", "pattern": "^0x([0-9a-f]{2})+$", "description": "Its exact bytes."},
+        "weights": _or_null(_PAIRS),
+        "reveal_round": _NULL_OR_NUMBER,
+        "spec_version": {"type": "integer"},
+        "metadata_digest": _NULL_OR_STRING,
+        "fee_rao": {**_NULL_OR_NUMBER, "description": "In rao, by the runtime; null where it does not tell."},
+    }
+)
 
 _FAILURE_FIELDS: Schema = {
     "success": {"const": False},
@@ -327,6 +365,24 @@ SCHEMAS: dict[str, Schema] = {
         *_WHEN,
         description="The intent came as far as was asked for.",
     ),
+    "Explanation": _object(
+        {
+            "success": {"const": True},
+            "dry_run": {"const": True},
+            "approved": {"type": "boolean", "description": "Every rule passes, and there is a call to sign."},
+            "message": _STRING,
+            "error": _or_null(_MISTAKE),
+            "submitted": {"const": "no"},
+            "kind": _STRING,
+            "wallet_name": _STRING,
+            "hotkey_name": _STRING,
+            "netuid": {"type": "integer"},
+            "mechid": {"type": "integer"},
+            "call": _or_null(_COMPOSED),
+            "rules": {"type": "array", "items": _VERDICT},
+        },
+        description="What would become of the request; nothing was signed.",
+    ),
     "Queued": _object(
         {"success": {"const": True}, "message": _STRING, "queued": {"const": True}, **INTENT_FIELDS},
         *_WHEN,
@@ -337,13 +393,7 @@ SCHEMAS: dict[str, Schema] = {
             "success": {"const": True},
             "message": _STRING,
             **INTENT_FIELDS,
-            "weights": _or_null(
-                {
-                    "type": "array",
-                    "description": "Pairs of uid and u16 that were signed.",
-                    "items": {"type": "array", "items": {"type": "integer"}, "minItems": 2, "maxItems": 2},
-                }
-            ),
+            "weights": _or_null(_PAIRS),
             "error": _or_null(_MISTAKE),
         },
         *_WHEN,
@@ -355,7 +405,7 @@ SCHEMAS: dict[str, Schema] = {
             "hotkey_name": _STRING,
             "hotkey_address": _ADDRESS,
             "coldkey_address": {"type": "null", "description": "Coldkeys are never opened, so never known."},
-            "is_unlocked": {"const": True},
+            "is_unlocked": {**_BOOLEAN, "description": "False while nothing is signed with it."},
             "crypto_type": {"enum": ["sr25519", "ed25519"]},
             "client": _object(
                 {

@@ -24,6 +24,8 @@ class Action(StrEnum):
     A plain call is read at the block that holds it; a timelocked one at the head, every block from the time
     of ``reveal_round`` on, until the signer's answer leaves the intent finished.
     """
+    EXPLAIN = "explain"
+    """Gather ``Facts`` and send ``explanations.Inform``, then the draft's fee with ``Quote``: nothing is signed."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,10 +57,14 @@ class Info:
 
 @dataclass(frozen=True, slots=True)
 class InfoView:
-    """The client behind a token, and the loaded keys that it may use."""
+    """The client behind a token, and the loaded keys that it may use.
+
+    ``locked`` is why nothing is signed with them now; "" while they sign.
+    """
 
     client: ClientView
     keys: tuple[KeyView, ...]
+    locked: str = ""
 
 
 Info.answer = InfoView

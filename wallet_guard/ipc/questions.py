@@ -15,6 +15,7 @@ from wallet_guard.ipc.admin import AllowPlain, AllowRuntime, AuditCheckpoint, Lo
 from wallet_guard.ipc.chain import Pull, Pulse, Report, Runtime, Seal
 from wallet_guard.ipc.clients import ClientAdd, ClientRevoke, Info
 from wallet_guard.ipc.clientsigned import ClientSigned
+from wallet_guard.ipc.explanations import DryRun, Explain, Inform, Quote
 from wallet_guard.ipc.health import Health
 from wallet_guard.ipc.intents import Accept, Show
 from wallet_guard.ipc.metrics import Metrics
@@ -34,15 +35,15 @@ def _table(*questions: type[Any]) -> dict[str, type[Any]]:
 
 
 GATEWAY = _table(
-    *(Accept, Show, Info, Health, SignRequest, SignExtrinsic, IssueSession, SignText, ClientSigned, Metrics)
+    *(Accept, Show, Info, Health, SignRequest, SignExtrinsic, IssueSession, SignText, ClientSigned, Metrics, DryRun)
 )
 
 HUB = _table(IssueHubSession, Health)
 
-CHAIN = _table(Pull, Runtime, Seal, Report, Pulse)
+CHAIN = _table(Pull, Runtime, Seal, Report, Pulse, Inform, Quote)
 
 ADMIN = _table(
     *(ClientAdd, ClientRevoke, StatusAsk, AllowPlain, AllowRuntime, Health, Lock, Unlock, AuditCheckpoint),
-    *(IntentList, IntentAsk, IntentRetry, IntentCancel, Overview),
+    *(IntentList, IntentAsk, IntentRetry, IntentCancel, Overview, Explain),
 )
 """Who may ask what: one table per listening socket. What is not listed cannot be asked."""

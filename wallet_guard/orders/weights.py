@@ -5,6 +5,7 @@ Shape (the seed's, and what we add)::
     {"wallet_name": "validator",
      "hotkey_name": "default",              optional
      "idempotency_key": "…",                optional: the header of that name, for requests that a client signs
+     "dry_run": false,                      optional: explain what would be signed, and sign nothing
      "transaction_data": {
         "netuid": 2,
         "uids": [1, 2, 3],                  left out where weights is an object
@@ -57,7 +58,7 @@ class Order:
     """What the client wants: the request for the signer, and how far to wait for it.
 
     ``goal`` is the state that makes a 200. ``timeout_seconds`` is the client's own wish, None without one.
-    ``idempotency_key`` is the one in the body, None without one.
+    ``idempotency_key`` is the one in the body, None without one. ``dry_run``: explain it, and sign nothing.
     """
 
     request: Wish
@@ -65,6 +66,7 @@ class Order:
     goal: State
     timeout_seconds: float | None
     idempotency_key: str | None = None
+    dry_run: bool = False
 
 
 def parse_order(body: bytes) -> Order:
@@ -92,10 +94,11 @@ def parse_order(body: bytes) -> Order:
         goal=read_goal(inner),
         timeout_seconds=read_timeout(inner),
         idempotency_key=read_idempotency_key(outer),
+        dry_run=outer.boolean("dry_run"),
     )
 
 
-OUTER_FIELDS = ("wallet_name", "hotkey_name", "transaction_data", "idempotency_key")
+OUTER_FIELDS = ("wallet_name", "hotkey_name", "transaction_data", "idempotency_key", "dry_run")
 
 _TRANSACTION_FIELDS = (
     "netuid",

@@ -115,4 +115,5 @@ def parse_wish(kind: str, body: bytes) -> Order:
         goal=read_goal(inner),
         timeout_seconds=read_timeout(inner),
         idempotency_key=read_idempotency_key(outer),
+        dry_run=outer.boolean("dry_run"),
     )

@@ -46,7 +46,11 @@ def accept(desk: Desk, question: Accept, intent_id: str = "") -> IntentView | Re
         return client
     request = question.request
     asked = asked_of(request)
-    refusal = _check_shape(question) or check(desk, client, asked, PERMISSIONS) or desk.check_unlocked()
+    refusal = (
+        check_shape(request, key=question.idempotency_key, queue=question.queue)
+        or check(desk, client, asked, PERMISSIONS)
+        or desk.check_unlocked()
+    )
     if refusal is not None:
         return deny(desk, client.name, asked, refusal)
     request_sha256 = _digest(question)
@@ -159,15 +163,15 @@ def _check_open(desk: Desk, client: ClientView) -> Refusal | None:
     return None
 
 
-def _check_shape(question: Accept) -> Refusal | None:
-    request = question.request
+def check_shape(request: Wish, *, key: str | None = None, queue: bool = False) -> Refusal | None:
+    """What no subnet and no journal would take, None if all is well."""
     try:
-        _check_key(question.idempotency_key)
+        _check_key(key)
         _check_range("netuid", request.netuid, MAX_NETUID)
         if isinstance(request, SetWeights):
             _check_weights(request)
         else:
-            check_wish(request, queue=question.queue)
+            check_wish(request, queue=queue)
     except (WeightsError, WishError) as error:
         return Refusal("invalid_request", str(error), "mend the field named and ask again")
     return None

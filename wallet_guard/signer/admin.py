@@ -256,7 +256,8 @@ def info(desk: Desk, question: Info) -> InfoView | Refusal:
     if isinstance(client, Refusal):
         return client
     key = desk.keys.find(client.wallet, client.hotkey)
-    return InfoView(client, () if key is None else (key.view(),))
+    locked = desk.check_unlocked() or (desk.check_key_unlocked(key) if key else None)
+    return InfoView(client, () if key is None else (key.view(),), locked.message if locked else "")
 
 
 def health(desk: Desk, _question: Health) -> HealthView:

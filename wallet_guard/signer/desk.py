@@ -23,6 +23,7 @@ from wallet_guard.signer.journal import Intent, Journal, Writer
 from wallet_guard.signer.keys import Key, Keyring
 from wallet_guard.signer.lanes import Lanes
 from wallet_guard.signer.lockdown import Lockdown
+from wallet_guard.signer.pending import Waitingroom
 from wallet_guard.signer.policies import Policies, open_policies
 from wallet_guard.signer.upgrades import Upgrades
 
@@ -81,6 +82,8 @@ class Desk:
     strangers: int = 0
     """Refused questions without a valid token since the last minute's record: counted, not written one by one."""
 
+    waitingroom: Waitingroom = field(default_factory=Waitingroom)
+    """Explanations that wait for the chain process."""
     admitted: dict[str, ClientView] = field(default_factory=dict)
     """Tokens that are good while one question is answered (``admitting``)."""
 

@@ -16,6 +16,7 @@ from wallet_guard.ipc.answers import Refusal
 from wallet_guard.ipc.chain import Pull, Pulse, Report, Runtime, Seal
 from wallet_guard.ipc.clients import ClientAdd, ClientRevoke, Info
 from wallet_guard.ipc.clientsigned import ClientSigned
+from wallet_guard.ipc.explanations import DryRun, Explain, Inform, Quote
 from wallet_guard.ipc.health import Health
 from wallet_guard.ipc.intents import Accept, Show
 from wallet_guard.ipc.metrics import Metrics
@@ -27,6 +28,7 @@ from wallet_guard.signer import (
     accept,
     admin,
     clientkeys,
+    explain,
     exposition,
     extrinsics,
     follow,
@@ -40,6 +42,7 @@ from wallet_guard.signer import (
 from wallet_guard.signer.desk import Desk
 from wallet_guard.signer.journal import JournalError
 from wallet_guard.signer.lockdown import LockedError
+from wallet_guard.signer.pending import Later
 
 log = logging.getLogger(__name__)
 
@@ -68,6 +71,10 @@ ANSWERERS: dict[type[Any], Answerer] = {
     Lock: admin.lock,
     Unlock: admin.unlock,
     AuditCheckpoint: admin.audit_checkpoint,
+    DryRun: explain.dry_run,
+    Explain: explain.explain,
+    Inform: explain.inform,
+    Quote: explain.quote,
     IntentList: oversight.intents,
     IntentAsk: oversight.details,
     IntentRetry: oversight.retry,
@@ -87,8 +94,13 @@ class NonsenseError(Exception):
     """The peer asked what cannot be asked on its socket, or not in the shape that was agreed. Cut it off."""
 
 
-def answer(desk: Desk, socket_name: str, message: dict[str, Any]) -> dict[str, Any]:
-    """The packet that answers ``message``.
+def answer(
+    desk: Desk,
+    socket_name: str,
+    message: dict[str, Any],
+    deliver: Callable[[dict[str, Any]], None] = lambda _packet: None,
+) -> dict[str, Any] | None:
+    """The packet that answers ``message``; None where it is delivered later, by ``deliver``.
 
     Raises:
         NonsenseError: no id, not in this socket's table, or not the record that the table names.
@@ -116,6 +128,13 @@ def answer(desk: Desk, socket_name: str, message: dict[str, Any]) -> dict[str, A
         desk.figures.journal_failed()
         result = Refusal("journal_unavailable", str(error), "mend the disk, then restart the signer")
     desk.figures.answered(socket_name, ask, time.perf_counter() - begun, result)
+    if isinstance(result, Later):
+        result.tell = lambda told: deliver(_packet(number, told))
+        return None
+    return _packet(number, result)
+
+
+def _packet(number: int, result: Any) -> dict[str, Any]:
     kind = "refusal" if isinstance(result, Refusal) else "answer"
     return {"id": number, kind: to_json(result)}
 

@@ -101,7 +101,7 @@ def seal(desk: Desk, question: Seal) -> Task | Refusal:
     if locked is not None:
         return desk.hinder(intent, locked.code, locked.message, retry_seconds=RETRY_SECONDS)
     try:
-        check_facts(question.facts, _known(desk, intent))
+        check_facts(question.facts, known_of(desk, intent.ss58_address))
     except FactsError as error:
         with desk.journal.transaction() as writer:
             writer.record(desk.now_ms(), "facts_refused", intent.client, intent=intent.id, why=str(error))
@@ -114,14 +114,15 @@ def seal(desk: Desk, question: Seal) -> Task | Refusal:
     return _Sealing(desk, intent, key, runtime, question.facts).seal()
 
 
-def _known(desk: Desk, intent: Intent) -> Known:
+def known_of(desk: Desk, ss58_address: str) -> Known:
+    """What facts about this hotkey are held against."""
     return Known(
         genesis_hash=bytes.fromhex(desk.genesis.removeprefix("0x")),
         block_time_ms=int(desk.block_ms),
-        lowest_nonce=desk.journal.lowest_nonce(intent.ss58_address),
-        lane=desk.journal.lane(intent.ss58_address),
+        lowest_nonce=desk.journal.lowest_nonce(ss58_address),
+        lane=desk.journal.lane(ss58_address),
         best_block=desk.chain.best_block if desk.now_ms() < desk.chain.best_block_ms + HEAD_SECONDS * 1000 else 0,
-        lowest_nonce_block=desk.journal.lowest_nonce_block(intent.ss58_address),
+        lowest_nonce_block=desk.journal.lowest_nonce_block(ss58_address),
     )
 
 

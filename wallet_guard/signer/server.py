@@ -11,6 +11,7 @@ import selectors
 import socket
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from wallet_guard.ipc.packets import (
@@ -22,7 +23,7 @@ from wallet_guard.ipc.packets import (
 )
 from wallet_guard.ipc.peer import peer_of
 from wallet_guard.ipc.records import to_json
-from wallet_guard.signer import follow
+from wallet_guard.signer import explain, follow
 from wallet_guard.signer.desk import MAX_DENIALS_A_MINUTE, Desk
 from wallet_guard.signer.journal import Intent, JournalError
 from wallet_guard.signer.monitor import NonsenseError, answer
@@ -102,7 +103,7 @@ class Server:
     def run(self) -> None:
         """Serves until ``stop``."""
         while not self._stopping:
-            busy = self._desk.journal.count_open() > 0
+            busy = self._desk.journal.count_open() > 0 or bool(self._desk.waitingroom.open)
             for key, events in self._selector.select(TICK_SECONDS if busy else IDLE_SECONDS):
                 if key.data is _WAKE:
                     key.fileobj.recv(64)  # type: ignore[union-attr]
@@ -131,6 +132,7 @@ class Server:
         try:
             if follow.tick(self._desk):
                 self._tell_work()
+            explain.tick(self._desk)
             self._record_counted()
         except JournalError as error:
             # Everything that would sign refuses by itself from now on; the operator sees it in health and log.
@@ -180,7 +182,7 @@ class Server:
                     self._drop(connection, "")
                     return
                 for message in connection.reader.feed(data):
-                    self._send(connection, answer(self._desk, connection.name, message))
+                    self._answer(connection, message)
                     if connection not in self._connections:
                         # Cut off meanwhile: what it still asks would be answered into memory that nobody empties.
                         return
@@ -191,7 +193,15 @@ class Server:
         except OSError as error:
             self._drop(connection, f"it broke: {error}")
 
+    def _answer(self, connection: _Connection, message: dict[str, Any]) -> None:
+        reply = answer(self._desk, connection.name, message, partial(self._send, connection))
+        if reply is not None:
+            self._send(connection, reply)
+
     def _send(self, connection: _Connection, message: dict[str, Any]) -> None:
+        if connection not in self._connections:
+            # Gone before an answer that came later.
+            return
         connection.unsent += encode_packet(message)
         self._flush(connection)
 

@@ -1,6 +1,8 @@
 """What the chain process shall do next for an intent: one row per state."""
 
 import json
+from collections.abc import Iterator
+from itertools import chain
 
 from wallet_guard.ipc.chain import Action, Task, Work
 from wallet_guard.ipc.intents import State
@@ -36,16 +38,46 @@ def pull(desk: Desk) -> Work:
     """
     tasks: list[Task] = []
     held = 0
-    for intent in desk.journal.open_intents():
-        task = task_of(desk, intent)
-        if task is None or (task.action is Action.SUBMIT and _is_held(desk, intent)):
-            # What was signed and is not out yet stays in while the signer is locked.
-            continue
+    for task in chain(_tasks(desk), _explaining(desk)):
         held += _TASK_BYTES + len(task.hotkeys) * _ADDRESS_BYTES + len(task.extrinsic or b"") * 4 // 3
         if tasks and held > MAX_WORK_BYTES:
             break
         tasks.append(task)
     return Work(tuple(tasks))
+
+
+def _tasks(desk: Desk) -> Iterator[Task]:
+    for intent in desk.journal.open_intents():
+        task = task_of(desk, intent)
+        # What was signed and is not out yet stays in while the signer is locked.
+        if task is not None and not (task.action is Action.SUBMIT and _is_held(desk, intent)):
+            yield task
+
+
+def _explaining(desk: Desk) -> Iterator[Task]:
+    """The explanations whose facts are wanted: like an intent's first step, under a name that no intent has."""
+    for name, pending in desk.waitingroom.open.items():
+        wish = pending.request
+        if not pending.rules:
+            yield Task(
+                intent=name,
+                action=Action.EXPLAIN,
+                version=1,
+                ss58_address=pending.address,
+                netuid=wish.netuid,
+                mechid=wish.mechid if isinstance(wish, SetWeights) else 0,
+                hotkeys=(wish.hotkeys or ()) if isinstance(wish, SetWeights) else (),
+                not_before_block=None,
+                extrinsic=None,
+                extrinsic_hash=None,
+                nonce=None,
+                era_birth=None,
+                era_death=None,
+                uid=None,
+                block_hash=None,
+                block_number=None,
+                reveal_round=None,
+            )
 
 
 def _is_held(desk: Desk, intent: Intent) -> bool:
