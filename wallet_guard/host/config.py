@@ -55,6 +55,8 @@ class SignerConfig:
 
     16 blocks are 3.2 minutes, so that one that got lost can be signed anew within the default deadline.
     """
+    keep_days: int = 90
+    """Days that intents are kept, 7 to 3650, and with them their idempotency keys. The audit chain is kept for ever."""
     runtime: str = "same-shape"
     """Which runtimes are signed for: ``same-shape``, ``pin`` or ``follow`` (any).
 
@@ -213,6 +215,8 @@ def _check_signer(config: Config) -> None:
         raise ConfigurationError(
             f"{where} canary: expected 'wallet/hotkey' that is not among hotkeys, found {signer.canary!r}"
         )
+    if not 7 <= signer.keep_days <= 3650:
+        raise ConfigurationError(f"{where} keep_days: expected 7 to 3650, found {signer.keep_days}")
     if signer.runtime not in ("same-shape", "pin", "follow"):
         raise ConfigurationError(
             f"{where} runtime: expected 'same-shape', 'pin' or 'follow', found {signer.runtime[:40]!r}"

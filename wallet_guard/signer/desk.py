@@ -25,6 +25,7 @@ from wallet_guard.signer.lanes import Lanes
 from wallet_guard.signer.lockdown import Lockdown
 from wallet_guard.signer.pending import Waitingroom
 from wallet_guard.signer.policies import Policies, open_policies
+from wallet_guard.signer.retention import Retention
 from wallet_guard.signer.upgrades import Upgrades
 
 log = logging.getLogger(__name__)
@@ -95,6 +96,7 @@ class Desk:
     generation: Generation = field(init=False)
     lanes: Lanes = field(init=False)
     upgrades: Upgrades = field(init=False)
+    retention: Retention = field(init=False)
 
     def __post_init__(self) -> None:
         self.audit_key = open_audit_key(self.journal.path.parent, self.random_hex)
@@ -103,6 +105,7 @@ class Desk:
         self.figures = Figures(self.now_ms())
         self.policies = open_policies(self.config.policy_path)
         self.lanes = Lanes(self.journal)
+        self.retention = Retention(self.journal, self.config.signer.keep_days)
         self.upgrades = Upgrades(self.journal, self.config.signer.runtime)
         # Whoever gets a key gets it from here, so there is no way to a signature around the locks.
         self.keys.guard(self._check_open)

@@ -132,6 +132,7 @@ class Server:
         try:
             if follow.tick(self._desk):
                 self._tell_work()
+            self._desk.retention.step(self._desk.now_ms())
             explain.tick(self._desk)
             self._record_counted()
         except JournalError as error:

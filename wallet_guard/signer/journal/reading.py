@@ -69,6 +69,17 @@ class Reading:
         )
         return self._db.execute(query, (MAX_DENIALS_SEARCHED, count)).fetchall()
 
+    def ended_before(self, before_ms: int, count: int) -> list[str]:
+        """Ids of the oldest that were accepted before then and have ended, but for the highest nonces known final."""
+        rows = self._db.execute(
+            f"SELECT id FROM intents INDEXED BY intents_age WHERE accepted_ms < ? AND NOT ({_OPEN}) "  # noqa: S608
+            "AND (block_hash IS NULL OR nonce IS NULL OR nonce < (SELECT max(nonce) FROM intents AS other "
+            "WHERE other.ss58_address = intents.ss58_address AND other.block_hash IS NOT NULL)) "
+            "ORDER BY accepted_ms LIMIT ?",
+            (before_ms, count),
+        )
+        return [found for (found,) in rows]
+
     def count_accepted(self, client: str, since_ms: int, kind: str = "") -> int:
         """How many intents of this client were accepted since then, of that kind or of all."""
         query = "SELECT count(*) FROM intents WHERE client = ? AND accepted_ms >= ?"
@@ -108,7 +119,9 @@ class Reading:
     def nonces_in_flight(self, ss58_address: str, but: str) -> set[int]:
         """Nonces of this hotkey under a signature that may still be taken, those of the intent ``but`` aside."""
         rows = self._db.execute(
-            "SELECT nonce FROM intents WHERE ss58_address = ? AND id != ? AND nonce IS NOT NULL "
+            # By the few that are open, not by the many of this hotkey.
+            f"SELECT nonce FROM intents INDEXED BY intents_open WHERE ss58_address = ? AND id != ? AND {_OPEN} "  # noqa: S608
+            "AND nonce IS NOT NULL "
             "AND (state IN ('signed', 'submitted', 'in_block') OR (state = 'accepted' AND keep_nonce))",
             (ss58_address, but),
         )

@@ -28,6 +28,11 @@ class Writer:
         """A new intent, accepted."""
         self._execute(INSERT, *to_row(intent))
 
+    def forget_intents(self, ids: list[str]) -> None:
+        """These rows go; what was decided on them stays in the audit chain."""
+        for each in ids:
+            self._execute("DELETE FROM intents WHERE id = ?", each)
+
     def change_intent(self, intent: Intent, state: State) -> None:
         """Moves the intent to ``state`` with all that was set on it; its version grows by one."""
         before = intent.state
