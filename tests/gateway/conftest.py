@@ -127,11 +127,11 @@ class FakeSigner:
 class Gateway:
     """The process, its two doors and its log."""
 
-    def __init__(self, folder, environment=()):
+    def __init__(self, folder, environment=(), keys=""):
         self.config = folder / "wallet-guard.toml"
         self.config.write_text(
             f'run = "{folder}"\n[signer]\nstate = "{folder}/state"\n[chain]\nnetwork = "local"\n'
-            '[gateway]\ntcp = ["127.0.0.1:0"]\n'
+            f'[gateway]\ntcp = ["127.0.0.1:0"]\n{keys}'
         )
         self.unix = folder / "gateway.sock"
         self._log = folder / "gateway.log"
@@ -214,6 +214,18 @@ def gateway(folder, signer):
     gateway.stop()
     assert TOKEN not in gateway.log
     assert "bug" not in gateway.log
+    assert "Traceback" not in gateway.log
+
+
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory):
+    """A gateway whose figures can be read, and its scripted signer."""
+    folder = tmp_path_factory.mktemp("m")
+    signer = FakeSigner(folder / "signer-gateway.sock")
+    gateway = Gateway(folder, keys='metrics = "127.0.0.1:0"\n')
+    yield gateway, signer
+    gateway.stop()
+    signer.stop()
     assert "Traceback" not in gateway.log
 
 

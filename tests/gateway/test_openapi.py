@@ -5,6 +5,7 @@ import json
 import pytest
 
 from wallet_guard.gateway.codes import CODES
+from wallet_guard.gateway.figures import Figures
 from wallet_guard.gateway.openapi import OPERATIONS, SECURITY_SCHEMES, describe
 from wallet_guard.gateway.routes import Desk
 
@@ -18,7 +19,7 @@ def test_the_process_serves_it_without_a_token(gateway):
 
 
 def test_it_is_made_of_the_route_table():
-    routes = Desk(None, None).routes()
+    routes = Desk(None, None, Figures(0)).routes()
     for path, item in DOCUMENT["paths"].items():
         for method in item:
             assert routes.find(method.upper(), path.replace("{id}", "1")).handler is not None

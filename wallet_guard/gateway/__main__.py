@@ -12,11 +12,16 @@ import signal
 import socket
 import ssl
 import sys
+import time
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from wallet_guard.gateway.credentials import KNOWN_DEFAULT_TOKENS
-from wallet_guard.gateway.listeners import open_listeners, shown_address, tls_context
+from wallet_guard.gateway.exposition import LIMITS as METRICS_LIMITS
+from wallet_guard.gateway.exposition import PATH, Exposition
+from wallet_guard.gateway.figures import Figures
+from wallet_guard.gateway.listeners import Doors, is_loopback, open_doors, shown_address, tls_context
 from wallet_guard.gateway.routes import Desk, respond_unrouted
 from wallet_guard.gateway.submission import ACCEPT_SECONDS, GOAL_SECONDS, Submissions
 from wallet_guard.gateway.waits import MAX_WAITS, Waits
@@ -27,6 +32,7 @@ from wallet_guard.host.process import die_with_supervisor
 from wallet_guard.host.readiness import notify
 from wallet_guard.ipc.asker import Asker
 from wallet_guard.ipc.intents import IntentView
+from wallet_guard.ipc.metrics import Family, Tally, counter, one
 from wallet_guard.ipc.records import RecordError, from_json
 from wallet_guard.net.limits import ServerLimits
 from wallet_guard.net.server import Server
@@ -68,10 +74,8 @@ def check_environment(environment: Mapping[str, str]) -> None:
         )
 
 
-async def serve(
-    signer_socket: str, listeners: list[socket.socket], tls: ssl.SSLContext | None, environment: Mapping[str, str]
-) -> None:
-    """Answers clients until SIGTERM or SIGINT, over TCP by ``tls`` where it is given; closes the listeners."""
+async def serve(signer_socket: str, doors: Doors, tls: ssl.SSLContext | None, environment: Mapping[str, str]) -> None:
+    """Answers clients until SIGTERM or SIGINT, over TCP by ``tls`` where it is given; closes the doors."""
     waits = Waits()
 
     def take_event(name: str, body: Any) -> None:
@@ -85,15 +89,22 @@ async def serve(
 
     asker = Asker(signer_socket, on_event=take_event, on_connect=waits.doubt)
     submissions = Submissions(asker, waits)
-    server = Server(Desk(asker, submissions).routes(), limits=LIMITS, on_error=respond_unrouted)
-    for listener in listeners:
+    figures = Figures(time.time_ns() // 1_000_000)
+    desk = Desk(asker, submissions, figures)
+    server = Server(desk.routes(), limits=LIMITS, on_error=partial(respond_unrouted, figures))
+    for listener in doors.clients:
         await server.listen_socket(listener, None if listener.family == socket.AF_UNIX else tls)
+    exposition = Exposition(asker, figures, lambda: gauges(server, waits))
+    measured = Server(exposition.routes(), limits=METRICS_LIMITS)
+    if doors.metrics is not None:
+        await measured.listen_socket(doors.metrics, None if is_loopback(doors.metrics) else tls)
+        log.info(f"figures at http://{shown_address(doors.metrics)}{PATH}")
     loop = asyncio.get_running_loop()
     asking = loop.create_task(asker.run())
     # Stopping begins where asking ends: by a signal, or by a bug in it, which then ends the process.
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, asking.cancel)
-    log.info(f"listening on {', '.join(shown_address(listener) for listener in listeners)}")
+    log.info(f"listening on {', '.join(shown_address(listener) for listener in doors.clients)}")
     notify("READY=1", environment)
     watching = loop.create_task(keep_alive(server, environment))
     await asyncio.wait({asking})
@@ -101,9 +112,21 @@ async def serve(
     log.info(f"stopping; {waits.taken} requests wait")
     submissions.stop()
     watching.cancel()
-    await server.stop(STOP_SECONDS)
+    await asyncio.gather(server.stop(STOP_SECONDS), measured.stop(STOP_SECONDS))
     with contextlib.suppress(asyncio.CancelledError):
         await asking
+
+
+def gauges(server: Server, waits: Waits) -> tuple[Family, ...]:
+    """What is true of the clients' server at this moment, and what its ceilings and deadlines ended."""
+    ended = Tally("reason")
+    for reason, count in server.counts.items():
+        ended.count(reason, times=count)
+    return (
+        one("wallet_guard_http_connections", "Open connections of clients.", server.connection_count),
+        one("wallet_guard_http_waiting_requests", "Requests that wait for an intent.", waits.taken),
+        counter("wallet_guard_http_limits_total", "What a ceiling or a deadline ended, or a refusal.", ended),
+    )
 
 
 def main(arguments: list[str]) -> int:
@@ -118,11 +141,11 @@ def main(arguments: list[str]) -> int:
         config = load_config(chosen.config)
         check_environment(os.environ)
         tls = tls_context(config)
-        listeners = open_listeners(config, os.environ, os.getpid())
+        doors = open_doors(config, os.environ, os.getpid())
     except ConfigurationError as error:
         log.critical(str(error))
         return 78
-    asyncio.run(serve(config.socket("gateway"), listeners, tls, os.environ))
+    asyncio.run(serve(config.socket("gateway"), doors, tls, os.environ))
     return 0
 
 

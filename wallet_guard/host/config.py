@@ -110,6 +110,8 @@ class GatewayConfig:
     """PEM file of the issuers that clients' certificates must have (mutual TLS); "" asks for none."""
     tokens_in_clear: bool = False
     """Accept that tokens travel readable beyond this host: inside a tunnel that does what TLS would."""
+    metrics: str = ""
+    """Address where /metrics is for Prometheus, such as 127.0.0.1:9464; beyond loopback with tls_client_ca only."""
 
 
 @dataclass(frozen=True, slots=True)
