@@ -34,7 +34,7 @@ import bittensor_core
 
 from wallet_guard.realtime import MinerWebSocketManager, RealtimeLimits, Speaker, ValidatorWebSocketManager
 from wallet_guard.realtime.metrics import Histogram
-from wallet_guard.realtime.verification import Question, Verifier
+from wallet_guard.realtime.verification import Verifier
 from wallet_guard.signed.certificate import Certificate, Purpose, encode_certificate
 from wallet_guard.signed.frames import encode_message, parse_frame, read_messages
 from wallet_guard.signed.reception import Receiver, Voices, check_messages, is_signed
@@ -342,7 +342,7 @@ def measure_threads(rounds=5):
         verifier, judge = Verifier(threads, Histogram()), Judge()
         began = time.perf_counter()
         for frame, voice in questions:
-            verifier.submit(Question(judge, frame, voice))
+            verifier.submit(judge, frame, voice)
         while judge.count < len(questions):
             await asyncio.sleep(0.001)
         verifier.close()

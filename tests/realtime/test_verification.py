@@ -6,7 +6,7 @@ import time
 import pytest
 
 from wallet_guard.realtime.metrics import Histogram
-from wallet_guard.realtime.verification import Question, Verifier
+from wallet_guard.realtime.verification import Verifier
 from wallet_guard.signed.frames import encode_message, parse_frame
 from wallet_guard.signed.reception import Receiver, Voices
 
@@ -44,8 +44,8 @@ def test_answers_come_in_order_and_right_however_they_are_spread(kit, threads, c
         gone = Judge()
         gone.ended = True
         for at, (frame, voice) in enumerate(questions):
-            verifier.submit(Question(judges[at % 3], frame, voice))
-            verifier.submit(Question(gone, frame, voice))
+            verifier.submit(judges[at % 3], frame, voice)
+            verifier.submit(gone, frame, voice)
         while sum(len(judge.answers) for judge in judges) < count:
             await asyncio.sleep(0.005)
         for at, judge in enumerate(judges):

@@ -8,6 +8,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from time import monotonic
 from typing import Protocol
@@ -264,7 +265,7 @@ class WebSocket(asyncio.BufferedProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
         """The transport is gone."""
-        self._transport = None
+        transport, self._transport = self._transport, None
         self._machine.receive_eof()
         self._stalled = False
         self._wake()
@@ -272,6 +273,8 @@ class WebSocket(asyncio.BufferedProtocol):
         # What points back here would keep it in memory until the garbage collector comes.
         del self.on_message
         self._endpoint = _NOBODY
+        with suppress(AttributeError):  # asyncio's own transports point at themselves by this method of theirs
+            transport._read_ready_cb = None  # type: ignore[union-attr]
 
     def pause_writing(self) -> None:
         """The peer does not keep up."""

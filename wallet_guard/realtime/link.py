@@ -23,7 +23,6 @@ from wallet_guard.realtime import ends
 from wallet_guard.realtime.ends import End
 from wallet_guard.realtime.limits import HIGH_BYTES
 from wallet_guard.realtime.party import Party, Peer, error_data
-from wallet_guard.realtime.verification import Question
 from wallet_guard.signed.certificate import Certificate, CertificateError, Purpose
 from wallet_guard.signed.frames import Frame, FrameError, Message, encode_message
 from wallet_guard.signed.reception import Voice
@@ -168,7 +167,7 @@ class Link(Endpoint):
             except FrameError as error:
                 self.refuse(error)
                 return
-            self.party.verifier.submit(Question(self, frame, voice))
+            self.party.verifier.submit(self, frame, voice)
 
     def on_pong(self, websocket: WebSocket, payload: bytes) -> None:  # noqa: ARG002 - Endpoint's
         """A sign of life."""

@@ -51,12 +51,12 @@ class Verifier:
         self._scheduled = False
         self.count = -1  # verifications in place, from 0
 
-    def submit(self, question: Question) -> None:
+    def submit(self, judge: Judge, frame: Frame, voice: Voice) -> None:
         """Asks; `judged` follows, at once or later."""
-        if self._pool is None or (question.voice.scheme == SR25519 and not self._scheduled):
-            self._answer(question)
+        if self._pool is None or (voice.scheme == SR25519 and not self._scheduled):
+            self._answer(judge, frame, voice)
             return
-        self._waiting.append(question)
+        self._waiting.append(Question(judge, frame, voice))
         if not self._scheduled:
             self._scheduled = True
             # behind the reads of this turn of the loop, so that their frames go together
@@ -69,23 +69,23 @@ class Verifier:
             self._pool.shutdown(wait=False, cancel_futures=True)
             self._pool = None
 
-    def _answer(self, question: Question) -> None:
-        if question.judge.ended:
+    def _answer(self, judge: Judge, frame: Frame, voice: Voice) -> None:
+        if judge.ended:
             return
         self.count += 1
         if self.count % _SAMPLED:
-            genuine = is_signed(question.frame, question.voice)
+            genuine = is_signed(frame, voice)
         else:
             began = perf_counter()
-            genuine = is_signed(question.frame, question.voice)
+            genuine = is_signed(frame, voice)
             self._durations.observe(perf_counter() - began)
-        question.judge.judged(question.frame, question.voice, genuine=genuine)
+        judge.judged(frame, voice, genuine=genuine)
 
     def _round(self) -> None:
         if len(self._waiting) < _MIN_ROUND or self._pool is None:
             self._scheduled = False
             while self._waiting and not self._scheduled:
-                self._answer(self._waiting.popleft())
+                self._answer(*self._waiting.popleft())
             return
         batch = [self._waiting.popleft() for _ in range(min(len(self._waiting), _MAX_ROUND))]
         loop = asyncio.get_running_loop()

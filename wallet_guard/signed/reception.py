@@ -13,8 +13,6 @@ A frame is bound to its speaker and its receiver and not to a connection: one `R
 
 from typing import Final, NamedTuple
 
-import bittensor_core
-
 from wallet_guard.signed import schemes
 from wallet_guard.signed.certificate import (
     Certificate,
@@ -181,8 +179,7 @@ def is_signed(frame: Frame, voice: Voice) -> bool:
     if voice.scheme != schemes.SR25519:
         return schemes.verify(voice.scheme, voice.key, frame.signed, frame.signature)
     try:
-        address = schemes.address_of(voice.key)
-        return bool(bittensor_core.verify(frame.signed, frame.signature, address, bittensor_core.CRYPTO_SR25519))
+        return schemes.sr25519_verifier(voice.key)(frame.signed, frame.signature)
     except ValueError:
         return False  # no signature at all: its second half is no scalar
 
