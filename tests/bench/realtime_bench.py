@@ -348,10 +348,23 @@ def measure_threads(rounds=5):
         verifier.close()
         return len(questions) / (time.perf_counter() - began)
 
+    def in_processes(count):
+        """What the machine's cores give at this moment: the signatures alone, spread over processes."""
+        began = time.perf_counter()
+        children = []
+        for at in range(count):
+            children.append(os.fork())
+            if children[-1] == 0:
+                os._exit(not all(is_signed(frame, voice) for frame, voice in questions[at::count]))
+        assert all(os.waitpid(child, 0)[1] == 0 for child in children)
+        return len(questions) / (time.perf_counter() - began)
+
     cases = {f"{n} threads": lambda n=n: asyncio.run(verify(n)) for n in (0, 1, 2)}
+    cases |= {f"{n} processes": lambda n=n: in_processes(n) for n in (1, 2)}
     found = interleaved(rounds, cases)
-    ratios(found, "2 threads", "1 threads")
-    ratios(found, "2 threads", "0 threads")
+    for pair in (("2 threads", "1 threads"), ("2 threads", "0 threads"), ("2 processes", "1 processes"),
+                 ("2 threads", "2 processes")):  # fmt: skip
+        ratios(found, *pair)
 
 
 async def broadcast_once(peers):

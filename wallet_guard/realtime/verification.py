@@ -98,9 +98,14 @@ class Verifier:
         for at, (answers, seconds) in enumerate(await asyncio.gather(*futures)):
             verdicts[at :: self._threads] = answers
             self._durations.observe(seconds / max(1, len(answers)))
+        ahead = len(self._waiting) >= _MIN_ROUND
+        if ahead:
+            self._round()  # the threads go on while this one is told; its own answers come in a later turn of the loop
         for question, genuine in zip(batch, verdicts, strict=True):
             if not question.judge.ended:
                 question.judge.judged(question.frame, question.voice, genuine=genuine)
+        if ahead:
+            return
         if self._waiting:
             self._round()
         else:
