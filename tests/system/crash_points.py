@@ -64,6 +64,12 @@ FAILURES = (
 )
 """System call and error; each is tried at each of its occurrences."""
 
+RESTORED = (
+    *(("killed", "pwrite64", 24), ("killed", "fdatasync", 6), ("killed", "ftruncate", 2), ("killed", "unlink", 1)),
+    *(("EIO", "pwrite64", 24), ("EIO", "fdatasync", 6), ("ENOSPC", "pwrite64", 24)),
+)
+"""Cut, call, and how many of its first occurrences: in the first start on a journal from a backup."""
+
 READ_ONLY = "pwrite64,ftruncate,fallocate,unlink,rename"
 
 FACTS = Facts(
@@ -219,6 +225,9 @@ class Life:
             *(report("one", Event.FINALIZED, **place), self._read_back, self._checkpoint),
             *(lambda: self._accept("two", 3), self._lock, self._find_locked, self._unlock),
             *(lambda: self._seal("two", 8), report("two", Event.REJECTED, code="BadProof", message="no")),
+            # Somebody else signs with the same hotkey.
+            *(lambda: self._accept("three", 2), lambda: self._seal("three", 9)),
+            *(report("three", Event.SUPERSEDED), self._find_key_locked, self._unlock_key),
         ]
 
     def _add(self) -> None:
@@ -298,6 +307,17 @@ class Life:
     def _unlock(self) -> None:
         self.signer.ask("admin", Unlock())
 
+    def _find_key_locked(self) -> None:
+        try:
+            self._accept("locked", 3)
+        except RefusedError as error:
+            assert "hotkey validator/default is locked: nonce 9 was taken" in error.refusal.message, error.refusal
+        else:
+            raise AssertionError("a locked key took on work")
+
+    def _unlock_key(self) -> None:
+        self.signer.ask("admin", Unlock(key="validator/default"))
+
     def check(self) -> None:
         """What must be true at the end, of a signer that was stopped."""
         with contextlib.closing(sqlite3.connect(self.signer.state / "journal.sqlite3")) as journal:
@@ -305,10 +325,10 @@ class Life:
             intents = journal.execute("SELECT id, idempotency_key, state, extrinsic, extrinsic_hash FROM intents")
             found = {key: (intent, *rest) for intent, key, *rest in intents}
         verify_chain(rows, known=self.points)
-        assert found.keys() == {"one", "two"}, "an intent too many, or one that was lost"
+        assert found.keys() == {"one", "two", "three"}, "an intent too many, or one that was lost"
         said = [(kind, json.loads(body)) for _, _, kind, _, body, _ in rows]
         kinds = collections.Counter(kind for kind, _ in said)
-        for key, state in (("one", State.EFFECTIVE), ("two", State.FAILED)):
+        for key, state in (("one", State.EFFECTIVE), ("two", State.FAILED), ("three", State.SIGNED)):
             intent, stands, extrinsic, digest = found[key]
             assert (intent, stands) == (self.views[key].intent, state)
             assert self.extrinsics[intent] == {extrinsic}, "two extrinsics for one intent"
@@ -319,6 +339,7 @@ class Life:
         assert kinds["denied"] >= self.denied > 0
         assert kinds["locked"] >= 1
         assert kinds["unlocked"] >= 1
+        assert (kinds["key_locked"], kinds["key_unlocked"], kinds["runtime_seen"]) == (1, 1, 1)
         assert "Traceback" not in self.signer.log(), self.signer.log()
 
 
@@ -642,10 +663,69 @@ def check_state(folder: Path, files: dict[str, bytes], told: Told) -> None:
                 assert stands.extrinsic == extrinsic, "an extrinsic that was given out was lost"
             for stands in journal.newest_intents(100):
                 assert stands.extrinsic_hash is None or stands.extrinsic_hash in signed, "a signature without a record"
+                _check_lane(journal, stands)
+            locks = [record.kind for record in records if record.kind in ("key_locked", "key_unlocked")]
+            assert bool(journal.locked_lanes()) == (locks[-1:] == ["key_locked"]), "a lock and its record differ"
         finally:
             journal.close()
     finally:
         shutil.rmtree(folder)
+
+
+def _check_lane(journal: Journal, intent: Any) -> None:
+    """Whatever was signed is ours to the lanes, until its key was unlocked."""
+    lane = journal.lane(intent.ss58_address)
+    if lane is not None and intent.nonce is not None and intent.nonce >= lane:
+        assert journal.count_signatures(intent.ss58_address, intent.nonce) > 0, (
+            "a signature that its lane does not know"
+        )
+
+
+# A journal from a backup --------------------------------------------------------------------------------------------
+
+
+def run_restored(how: str, call: str, at: int) -> bool:
+    """The first start on a copy is cut at the ``at``-th call (``how``: killed, or an error). True if it was cut there.
+
+    However it ends: the generation is opened exactly once, before anything else is decided.
+    """
+    with new_life() as (signer, life):
+        assert signer.start()
+        while life.pending[0] != life._read_back:
+            life.pending.pop(0)()
+        life._accept("two", 3)
+        assert signer.stop() == 0
+        with contextlib.closing(sqlite3.connect(signer.state / "journal.sqlite3")) as journal:
+            # As ``wallet-guard backup`` marks what it copies.
+            journal.execute("INSERT INTO meta VALUES ('copied_ms', '1')")
+            journal.commit()
+        inject = f"inject={call}:signal=KILL:when={at}" if how == "killed" else f"inject={call}:error={how}:when={at}"
+        trace = signer.folder / "trace"
+        started = signer.start("-o", str(trace), "-e", f"trace={WRITES}", "-e", inject)
+        cut = not started or "INJECTED" in trace.read_text()
+        signer.kill()
+        assert signer.start(), signer.log()
+        _check_restored(signer, life)
+        return cut
+
+
+def _check_restored(signer: Signer, life: Life) -> None:
+    for name, question in (
+        ("gateway", Accept(TOKEN, "new", False, SetWeights("validator", "default", 2, 0, (1,), None, (1.0,), 0))),
+        ("chain", Seal(life.views["two"].intent, FACTS)),
+    ):
+        assert _refusal_code(signer, name, question) in ("locked", "finished")
+    assert _refusal_code(signer, "admin", Unlock()) == "too_early"
+    assert signer.ask("gateway", Show(TOKEN, life.views["two"].intent)).failure.code == "restored"
+    assert signer.ask("gateway", Show(TOKEN, life.views["one"].intent)).state is State.FINALIZED
+    assert signer.stop() == 0
+    with contextlib.closing(sqlite3.connect(signer.state / "journal.sqlite3")) as journal:
+        rows = journal.execute("SELECT seq, at_ms, kind, client, body, hash FROM audit ORDER BY seq").fetchall()
+        numbers = dict(journal.execute("SELECT key, value FROM meta WHERE key IN ('generation', 'copied_ms')"))
+    verify_chain(rows, known=life.points)
+    assert numbers == {"generation": "2", "copied_ms": ""}
+    assert [kind for _, _, kind, _, _, _ in rows].count("restored") == 1
+    assert "Traceback" not in signer.log(), signer.log()
 
 
 def main() -> None:
@@ -668,6 +748,8 @@ def main() -> None:
         plan += [(error, call, str(at)) for at in range(1, counted[call] + 1)]
     # As after a remount: everything that writes fails from there on.
     plan += [("EROFS", READ_ONLY, f"{at}+") for at in range(1, counted["pwrite64"] + 1, 4)]
+    # The first start on a copy writes about 20 times until it answers.
+    plan += [("restored", f"{how} {call}", str(at)) for how, call, most in RESTORED for at in range(1, most + 1)]
     random.Random(chosen.seed).shuffle(plan)
     done: collections.Counter[str] = collections.Counter()
     failed = 0
@@ -675,7 +757,9 @@ def main() -> None:
         if time.monotonic() > ends:
             break
         try:
-            if how == "killed":
+            if how == "restored":
+                run_restored(*call.split(), int(at))
+            elif how == "killed":
                 run_killed(call, int(at))
             else:
                 run_failing(call, how, at)

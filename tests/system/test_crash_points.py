@@ -79,6 +79,16 @@ def test_a_file_system_that_turns_read_only(counted: collections.Counter[str]) -
 
 @needs_strace
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    ("how", "call", "at"),
+    [("killed", "pwrite64", 2), ("killed", "pwrite64", 9), ("killed", "fdatasync", 2), ("EIO", "fdatasync", 2)],
+)
+def test_the_first_start_on_a_journal_from_a_backup_is_cut(how: str, call: str, at: int) -> None:
+    assert crash_points.run_restored(how, call, at)
+
+
+@needs_strace
+@pytest.mark.slow
 def test_power_fails_and_what_was_not_synced_is_lost_in_part(monkeypatch: pytest.MonkeyPatch) -> None:
     # The reserve of each of a thousand journals would be most of the work.
     monkeypatch.setattr(crash_points.disk, "RESERVE_BYTES", 4096)

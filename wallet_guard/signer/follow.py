@@ -163,14 +163,15 @@ def _finalized(desk: Desk, intent: Intent, news: Report) -> None:
 
 
 def _lost(desk: Desk, intent: Intent, news: Report) -> None:
+    key = desk.key_of(intent)
+    if news.event is Event.SUPERSEDED and key is not None:
+        # First: the same news is not taken in twice, so a lock after it could get lost.
+        desk.lanes.superseded(key, intent, desk.now_ms())
     intent.lost = True
     intent.keep_nonce = news.event is not Event.SUPERSEDED
     desk.move(intent, intent.state, str(news.event), nonce=intent.nonce)
     desk.hinder(intent, str(news.event), "its signature was passed by; it is signed anew once that is certain")
 
-    key = desk.key_of(intent)
-    if news.event is Event.SUPERSEDED and key is not None:
-        desk.lanes.superseded(key, intent, desk.now_ms())
 
 def _values(desk: Desk, intent: Intent, news: Report) -> None:
     wish = read_wish(json.loads(intent.request))

@@ -1,7 +1,7 @@
 """The journal's tables, and their version."""
 
-SCHEMA_VERSION = 1
-"""Kept as SQLite's ``user_version``. A journal of another version is refused: there is none in use yet to convert."""
+SCHEMA_VERSION = 2
+"""Kept as SQLite's ``user_version``. A journal of another version is refused: no released one is there to convert."""
 
 SCHEMA = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;

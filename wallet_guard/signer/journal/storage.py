@@ -80,7 +80,10 @@ class Journal(Reading):
         if version == 0:
             self._db.executescript(f"BEGIN IMMEDIATE; {SCHEMA} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
         elif version != SCHEMA_VERSION:
-            raise ConfigurationError(f"{self.path}: expected journal version {SCHEMA_VERSION}, found {version}")
+            raise ConfigurationError(
+                f"{self.path}: expected journal version {SCHEMA_VERSION}, found {version}: another version of this "
+                "program made it; run that one, or restore a backup that this one made"
+            )
         else:
             (sound,) = self._db.execute("PRAGMA quick_check(1)").fetchone()
             if sound != "ok":
