@@ -81,7 +81,7 @@ def test_uninstalling_removes_what_was_placed_and_no_more(tmp_path):
     (tmp_path / "var/lib/wallet-guard").mkdir(parents=True)
     run_plan(files_of(uninstalling(layout)), apply=True)
     left = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file() or path.is_symlink()}
-    assert left == {"etc/wallet-guard/wallet-guard.toml"}
+    assert left == {"etc/wallet-guard/wallet-guard.toml", "etc/wallet-guard/policy.toml"}
 
 
 def test_the_configuration_of_the_operator_is_kept(tmp_path):

@@ -4,7 +4,7 @@ import pytest
 
 from wallet_guard.cli import panel
 from wallet_guard.host.config import Config, GatewayConfig, SignerConfig
-from wallet_guard.ipc.admin import LockedKey, StatusView
+from wallet_guard.ipc.admin import LockedKey, PolicyView, StatusView
 from wallet_guard.ipc.clients import ClientView, KeyView
 from wallet_guard.ipc.health import HealthView
 from wallet_guard.ipc.oversight import ClientUse, Lane, OverviewView, Refused
@@ -41,6 +41,7 @@ def test_a_guard_that_is_well():
         "signer    version 0.1.0, 2 open intents, audit record 9",
         "journal   ok",
         "chain     ws://a at block 7, final 5, runtime 461",
+        "policy    none: the grants alone decide",
         "genesis   0xab",
         "clients   /run/wg/gateway.sock, http://127.0.0.1:8000",
         "peers     none",
@@ -99,3 +100,11 @@ def test_no_line_can_forge_another_or_move_the_cursor():
 
 def test_a_restored_journal_shows_its_generation():
     assert said(generation=2)[0].endswith("audit record 9, generation 2")
+
+
+def test_a_policy_that_could_not_be_read_again_is_trouble():
+    policy = PolicyView("/etc/wallet-guard/policy.toml", "ab" * 32, "expected '# end' as the last line")
+    lines = said(policy=policy)
+    assert "policy    /etc/wallet-guard/policy.toml, sha256 abababababab…" in lines
+    assert "POLICY    stays as it was: expected '# end' as the last line" in lines
+    assert panel.troubles(replace(STATUS, policy=policy))

@@ -23,7 +23,7 @@ def test_each_socket_lists_exactly_this() -> None:
         "admin": [
             *("allow_plain", "allow_runtime", "audit_checkpoint", "client_add", "client_revoke", "explain"),
             *("health", "intent_cancel", "intent_details", "intent_list", "intent_retry"),
-            *("lock", "overview", "status", "unlock"),
+            *("lock", "overview", "policy_reload", "status", "unlock"),
         ],
     }
 

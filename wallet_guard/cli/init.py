@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from wallet_guard.cli.place import HOME
+from wallet_guard.cli.policy import write_default
 from wallet_guard.host.config import CONFIG_FILE, NETWORKS, ConfigurationError, load_config
 from wallet_guard.host.private import ensure_private_folder
 
@@ -21,6 +22,8 @@ state = {state}
 # Bittensor wallets: <wallets>/<wallet>/hotkeys/<hotkey>. Only the hotkeys named here are ever opened.
 wallets = {wallets}
 hotkeys = {hotkeys}
+# What each client may do beyond its grant: narrower, never wider. Read again on 'wallet-guard policy reload'.
+policy = "policy.toml"
 # Encrypted hotkeys find their password in this file (mode 0600, one line).
 #password_file = "/path/to/password"
 # A key that nobody has a reason to ask for (not among hotkeys): any request that names it locks the signer.
@@ -113,6 +116,7 @@ def init(chosen: argparse.Namespace) -> int:
         raise ConfigurationError(f"{path}: is there already; edit it, or name another folder") from error
     with open(file, "w", encoding="utf-8") as opened:
         opened.write(text)
+    write_default(folder)
     try:
         load_config(path)
     except ConfigurationError:

@@ -19,6 +19,7 @@ from typing import Any
 
 from wallet_guard.cli.distribution import Distribution, find_distribution
 from wallet_guard.cli.errors import CommandError
+from wallet_guard.cli.policy import POLICY_FILE, TEMPLATE
 from wallet_guard.cli.steps import Step, command, keep_file, link, remove, run, run_plan, write_file
 from wallet_guard.host.config import NETWORKS, ConfigurationError, load_config
 
@@ -46,6 +47,7 @@ run = "/run/wallet-guard"
 state = "/var/lib/wallet-guard/state"
 wallets = "/var/lib/wallet-guard/wallets"
 hotkeys = {hotkeys}
+policy = "policy.toml"
 # Looked at for encrypted hotkeys only: 'wallet-guard key import --encrypt' seals one.
 password_file = "/run/credentials/wallet-guard-signer.service/wallet-guard.sealed-key-password"
 gateway_user = "wallet-guard-gateway"
@@ -152,6 +154,7 @@ def installing(layout: Layout, distribution: Distribution, python: str, config: 
         release,
         *files,
         keep_file(layout.config, config),
+        keep_file(layout.config.with_name(POLICY_FILE), TEMPLATE.encode()),
         command("systemd-sysusers", done=_has_users),
         command("systemd-tmpfiles", "--create", "wallet-guard.conf", done=_has_folders),
         switch,

@@ -22,6 +22,7 @@ def troubles(found: StatusView) -> list[str]:
     said += [f"LOCKED, nothing is signed: {health.locked}"] if health.locked else []
     said += [f"LOCKED {locked.wallet}/{locked.hotkey}: {locked.why}" for locked in found.locked_keys]
     said += [found.runtime_trouble] if found.runtime_trouble else []
+    said += [f"the policy stays as it was: {found.policy.error}"] if found.policy.error else []
     return [*said, *([_chain_trouble(found)] if _chain_trouble(found) else [])]
 
 
@@ -64,6 +65,11 @@ def _signer(status: StatusView) -> Iterator[str]:
     if status.runtime_trouble:
         yield f"RUNTIME   {status.runtime_trouble}"
     yield f"chain     {_chain_trouble(status) or _head(status)}"
+    policy = status.policy
+    sha256 = f", sha256 {policy.sha256[:12]}…" if policy.sha256 else ""
+    yield f"policy    {policy.path or 'none: the grants alone decide'}{sha256}"
+    if policy.error:
+        yield f"POLICY    stays as it was: {policy.error}"
     yield f"genesis   {status.genesis_hash or 'not known yet: pinned at first contact'}"
 
 

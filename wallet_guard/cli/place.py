@@ -52,15 +52,15 @@ def config_places(named: str, environment: Mapping[str, str]) -> list[Path]:
     return [(folder / CONFIG_FILE).expanduser() for folder in (HOME, SYSTEM)]
 
 
-def ask_signer(config: Config, question: Question) -> Any:
-    """The running signer's answer, over its admin socket.
+def ask_signer(config: Config, question: Question, *, seconds: float = 10.0) -> Any:
+    """The running signer's answer, over its admin socket, within ``seconds``.
 
     Raises:
         CommandError: it does not run, may not be asked by us, or says no.
     """
     path = config.socket("admin")
     try:
-        return blocking.ask(path, question)
+        return blocking.ask(path, question, seconds=seconds)
     except blocking.RefusedError as error:
         raise CommandError(error.refusal.message, error.refusal.hint) from error
     except (FileNotFoundError, ConnectionRefusedError) as error:

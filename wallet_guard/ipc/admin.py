@@ -27,6 +27,26 @@ class LockedKey:
 
 
 @dataclass(frozen=True, slots=True)
+class PolicyView:
+    """The policy in force: its file ("" for none), the SHA-256 of what was read.
+
+    ``error`` is why the file's newest content is not in force; "" while it is.
+    """
+
+    path: str
+    sha256: str
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyReload:
+    """Read the policy file again; a wrong one changes nothing, and ``error`` says why."""
+
+    ask: ClassVar[str] = "policy_reload"
+    answer: ClassVar[type] = PolicyView
+
+
+@dataclass(frozen=True, slots=True)
 class StatusView:
     """``audit_seq`` and ``audit_head`` (hex) are the newest audit record; ``intents`` the newest twenty."""
 
@@ -45,6 +65,7 @@ class StatusView:
     """One more with every restored backup."""
     runtime_trouble: str = ""
     """Why the chain's runtime is not signed for, "" while it is."""
+    policy: PolicyView = PolicyView("", "", "")
 
 
 StatusAsk.answer = StatusView

@@ -11,7 +11,7 @@ Everything is bounded here once, for both sides: see the ``MAX_`` constants.
 
 from typing import Any, ClassVar, Protocol
 
-from wallet_guard.ipc.admin import AllowPlain, AllowRuntime, AuditCheckpoint, Lock, StatusAsk, Unlock
+from wallet_guard.ipc.admin import AllowPlain, AllowRuntime, AuditCheckpoint, Lock, PolicyReload, StatusAsk, Unlock
 from wallet_guard.ipc.chain import Pull, Pulse, Report, Runtime, Seal
 from wallet_guard.ipc.clients import ClientAdd, ClientRevoke, Info
 from wallet_guard.ipc.clientsigned import ClientSigned
@@ -44,6 +44,6 @@ CHAIN = _table(Pull, Runtime, Seal, Report, Pulse, Inform, Quote)
 
 ADMIN = _table(
     *(ClientAdd, ClientRevoke, StatusAsk, AllowPlain, AllowRuntime, Health, Lock, Unlock, AuditCheckpoint),
-    *(IntentList, IntentAsk, IntentRetry, IntentCancel, Overview, Explain),
+    *(IntentList, IntentAsk, IntentRetry, IntentCancel, Overview, Explain, PolicyReload),
 )
 """Who may ask what: one table per listening socket. What is not listed cannot be asked."""

@@ -13,6 +13,8 @@ from wallet_guard.ipc.admin import (
     CheckpointView,
     Lock,
     LockedKey,
+    PolicyReload,
+    PolicyView,
     StatusAsk,
     StatusView,
     Unlock,
@@ -250,6 +252,18 @@ def audit_checkpoint(desk: Desk, _question: AuditCheckpoint) -> CheckpointView |
     return CheckpointView(note, str(desk.audit_key.verifier))
 
 
+def policy_reload(desk: Desk, _question: PolicyReload) -> PolicyView:
+    """What is in force once the file was read again."""
+    desk.policies.want()
+    desk.policies.reload(desk.journal, desk.now_ms())
+    return _policy(desk)
+
+
+def _policy(desk: Desk) -> PolicyView:
+    policies = desk.policies
+    return PolicyView(policies.path, policies.current.sha256, policies.error)
+
+
 def info(desk: Desk, question: Info) -> InfoView | Refusal:
     """What the token is good for."""
     client = find_client(desk, question.token)
@@ -298,5 +312,6 @@ def status(desk: Desk, _question: StatusAsk) -> StatusView:
         ),
         generation=desk.generation.number,
         runtime_trouble=desk.upgrades.why,
+        policy=_policy(desk),
         intents=tuple(desk.view(intent) for intent in desk.journal.newest_intents(STATUS_INTENTS)),
     )

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from wallet_guard.ipc.admin import AllowPlain, AllowRuntime, AuditCheckpoint, Lock, StatusAsk, Unlock
+from wallet_guard.ipc.admin import AllowPlain, AllowRuntime, AuditCheckpoint, Lock, PolicyReload, StatusAsk, Unlock
 from wallet_guard.ipc.answers import Refusal
 from wallet_guard.ipc.chain import Pull, Pulse, Report, Runtime, Seal
 from wallet_guard.ipc.clients import ClientAdd, ClientRevoke, Info
@@ -71,6 +71,7 @@ ANSWERERS: dict[type[Any], Answerer] = {
     Lock: admin.lock,
     Unlock: admin.unlock,
     AuditCheckpoint: admin.audit_checkpoint,
+    PolicyReload: admin.policy_reload,
     DryRun: explain.dry_run,
     Explain: explain.explain,
     Inform: explain.inform,
