@@ -1,5 +1,6 @@
 """The policy file: every key, every refusal by its words, and no part of a file is a policy."""
 
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -170,3 +171,17 @@ def test_refuses_what_is_no_file(tmp_path: Path) -> None:
     for path in (tmp_path, tmp_path / "none"):
         with pytest.raises(ConfigurationError, match="cannot be read"):
             read_policy(path, CALLS)
+
+
+def test_the_example_of_the_reference_is_a_policy_with_every_key() -> None:
+    reference = (Path(__file__).parents[2] / "hardening/policy.md").read_text()
+    example = reference.partition("```toml\n")[2].partition("```")[0]
+    # Client keys of its words are all that there are: the reference names each, and the example shows each.
+    policy = parse_policy(example.encode(), "policy.md", (*CALLS, "session"))
+    assert {name for name, _ in policy.clients} == {"my-validator", "monitoring"}
+    for name in (*(field.name for field in fields(Limits)), *_KEYS):
+        assert f"\n{name} = " in example or f"\n{name}." in example, name
+        assert f"`{name}`" in reference or f"`{name}.N`" in reference, name
+
+
+_KEYS = ("keys", "calls", "netuids", "mechanisms", "per_hour", "expires", "dry_run_only", "subnet")
