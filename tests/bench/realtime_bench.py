@@ -7,7 +7,7 @@
     python tests/bench/realtime_bench.py broadcast [rounds]    100 KiB to 1,000 peers
     python tests/bench/realtime_bench.py idle [peers seconds]  memory and CPU of silent peers
     python tests/bench/realtime_bench.py trips [seconds]       1,000 peers, 5 messages a second each, there and back
-    python tests/bench/realtime_bench.py hostile [seconds]     the same for 200, beside peers without manners
+    python tests/bench/realtime_bench.py hostile [seconds rounds]  the same for 200, beside peers without manners
     python tests/bench/realtime_bench.py soak [seconds]        churn, cuts and slow readers: memory, descriptors, losses
 
 The server is a process of its own and counts its own CPU seconds between two messages; what the client uses is not in
@@ -21,6 +21,7 @@ import json
 import os
 import resource
 import selectors
+import signal
 import socket
 import statistics
 import subprocess
@@ -29,6 +30,7 @@ import threading
 import time
 from collections import Counter, deque
 from pathlib import Path
+from typing import ClassVar
 
 import bittensor_core
 
@@ -92,7 +94,29 @@ async def serve_ours(warm, total, options):
     manager = ValidatorWebSocketManager(VALIDATOR, netuid=2, limits=limits, **options)
     manager.register_handler("prediction", Count(warm, total))
     say({"port": await manager.start("127.0.0.1", 0)})
+    asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, Turns.tell)
     await asyncio.Event().wait()
+
+
+class Turns(asyncio.SelectorEventLoop):
+    """An event loop that knows how much CPU each of its turns took: that is what a peer waits for the others.
+
+    Unlike a waiting time by the clock it does not depend on who else uses the machine.
+    """
+
+    found: ClassVar = []
+
+    def _run_once(self):
+        began = time.thread_time()
+        super()._run_once()
+        self.found.append(time.thread_time() - began)
+
+    @classmethod
+    def tell(cls):
+        """Says p50, p99 and the longest in ms, and begins anew."""
+        found = sorted(cls.found)
+        say([1000 * found[int((len(found) - 1) * share)] for share in (0.5, 0.99, 1.0)])
+        cls.found.clear()
 
 
 class SameJob:
@@ -176,6 +200,11 @@ class Process:
 
     def line(self):
         return json.loads(self.process.stdout.readline())
+
+    def turns(self):
+        """CPU of the event loop's turns since the last question, in ms: p50, p99 and the longest."""
+        self.process.send_signal(signal.SIGUSR1)
+        return self.line()
 
     def cpu(self):
         fields = Path(f"/proc/{self.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
@@ -441,8 +470,11 @@ def measure_idle(peers=10_000, seconds=65):
               f"{(server.memory_kib() - memory) / peers:.2f} KiB each")  # fmt: skip
 
 
-def there_and_back(port, voices, per_second, seconds):
-    """Round trips of heartbeats, each a signed frame with a signed answer; seconds, sorted. Signed beforehand."""
+def there_and_back(port, voices, per_second, seconds, begin=lambda: None):
+    """Round trips of heartbeats, each a signed frame with a signed answer; seconds, sorted. Signed beforehand.
+
+    `begin` is called when all are connected; what it returned is `there_and_back.begun`.
+    """
     chooser = selectors.DefaultSelector()
     connections = [connect(port, voice) for voice in voices]
     for connection in connections:
@@ -455,6 +487,7 @@ def there_and_back(port, voices, per_second, seconds):
         for voice in voices
     ]
     waiting, trips, sent = {connection: deque() for connection in connections}, [], 0
+    there_and_back.begun = begin()
     began = time.perf_counter()
     while (now := time.perf_counter()) - began < seconds + 1:
         upto = min(len(frames), int((now - began) * per_second * len(voices)), sent + 32)
@@ -484,20 +517,40 @@ def measure_trips(seconds=20):
         print(f"{(server.cpu() - cpu) / seconds:.2f} cores")
 
 
-def measure_hostile(seconds=10):
-    """200 peers x 5 a second, alone and beside a process that forges, floods, crawls, never reads, never says hello."""
+def measure_hostile(seconds=5, rounds=5):
+    """200 peers x 5 a second, alone and beside a process that forges, floods, crawls, never reads, never says hello.
+
+    By the clock, and as CPU of the turns of the server's event loop, which depends less on who else uses the machine.
+    """
     with Process("ours", rate=100.0, burst=1000.0) as server:
         voices = speakers("sr25519", 200)
-        for name in ("alone", "beside them", "alone", "beside them"):
-            arguments = (sys.executable, __file__, "bystanders", str(server.port))
-            environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
-            bad = subprocess.Popen(arguments, env=environment) if name != "alone" else None
-            cpu = server.cpu()
-            tell(name, *there_and_back(server.port, voices, 5, seconds))
-            print(f"{(server.cpu() - cpu) / seconds:.2f} cores")
-            if bad is not None:
-                bad.kill()
-                bad.wait()
+        found = {"alone": [], "beside them": []}
+        for _ in range(rounds):
+            for name, values in found.items():
+                arguments = (sys.executable, __file__, "bystanders", str(server.port))
+                environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
+                bad = subprocess.Popen(arguments, env=environment) if name != "alone" else None
+                time.sleep(1.0)
+                trips, sent = there_and_back(server.port, voices, 5, seconds, lambda: (server.turns(), server.cpu()))
+                cpu = server.cpu() - there_and_back.begun[1]
+                half, most, longest = server.turns()
+                tell(name, trips, sent)
+                print(
+                    f"{cpu / seconds:.2f} cores; CPU of a turn in ms: p50 {half:.2f}, p99 {most:.2f}, "
+                    f"longest {longest:.1f}",
+                    flush=True,
+                )
+                values.append((1000 * trips[int(len(trips) * 0.99)], most))
+                if bad is not None:
+                    bad.kill()
+                    bad.wait()
+        for at, what in enumerate(("p99 of the trips", "p99 of the turns")):
+            alone, beside = ([value[at] for value in values] for values in found.values())
+            ratio = statistics.median(b / a for a, b in zip(alone, beside, strict=True))
+            print(
+                f"{what}: alone {statistics.median(alone):.2f} ms, beside them {statistics.median(beside):.2f} ms, "
+                f"median of the ratios {ratio:.2f}"
+            )
 
 
 def bystanders(port):
@@ -595,7 +648,8 @@ def main():
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     name, *rest = sys.argv[1:]
     if name == "serve":
-        asyncio.run(SERVERS[rest[0]](int(rest[1]), int(rest[2]), json.loads(rest[3])))
+        with asyncio.Runner(loop_factory=Turns if rest[0] == "ours" else None) as runner:
+            runner.run(SERVERS[rest[0]](int(rest[1]), int(rest[2]), json.loads(rest[3])))
     elif name == "readers":
         readers(int(rest[0]), int(rest[1]))
     elif name == "bystanders":
