@@ -16,7 +16,9 @@ from typing import Any
 
 from wallet_guard.cli.errors import CommandError
 from wallet_guard.cli.place import add_config_option, ask_signer, find_config
+from wallet_guard.cli.printing import add_json_option, print_json, progress, tell
 from wallet_guard.ipc.admin import AuditCheckpoint, CheckpointView
+from wallet_guard.ipc.records import to_json
 from wallet_guard.signed.audit import BrokenChainError, Record, from_lines, to_line, verify_chain
 from wallet_guard.signed.checkpoint import Checkpoint, NoteError, open_checkpoint, parse_verifier
 
@@ -41,10 +43,12 @@ def add_words(parsers: Any) -> None:
     verifying.add_argument("--head", metavar="HEX", help="a head kept elsewhere, which must be part of the chain")
     verifying.add_argument("--checkpoint", metavar="FILE", help="a checkpoint kept elsewhere ('-' reads it here)")
     verifying.add_argument("--key", metavar="KEY", help="the key it verifies with, or a file that holds it")
+    add_json_option(verifying)
     verifying.set_defaults(answer=verify)
 
     pointing = words.add_parser("checkpoint", help="a signed note about the chain as it stands; keep it elsewhere")
     pointing.add_argument("--show-key", action="store_true", help="print the key that notes verify with instead")
+    add_json_option(pointing)
     add_config_option(pointing)
     pointing.set_defaults(answer=checkpoint)
 
@@ -52,6 +56,7 @@ def add_words(parsers: Any) -> None:
     tailing.add_argument("-n", type=int, default=20, metavar="COUNT", help="how many (default 20)")
     tailing.add_argument("--follow", action="store_true", help="and every further one, until interrupted")
     _add_journal_option(tailing)
+    add_json_option(tailing)
     tailing.set_defaults(answer=tail)
 
     exporting = words.add_parser("export", help="every record as a line of JSON; 'verify --journal' reads it back")
@@ -79,15 +84,20 @@ def verify(chosen: argparse.Namespace) -> int:
         raise CommandError(f"--head: expected hex digits, found {chosen.head[:70]!r}") from error
     path = _journal_path(chosen)
     try:
-        with open_records(path) as records:
+        with open_records(path) as records, progress() as working:
+            working("verifying the audit chain")
             count, found = verify_chain(records, head, known=known)
     except BrokenChainError as error:
         raise CommandError(
             f"{path}: the audit chain is broken: {error}", "compare with a backup; do not go on signing"
         ) from error
-    print(f"{count} records, unbroken, head {found.hex()}")
-    if kept is not None:
-        print(f"as {kept.origin} signed at {_time(kept.at_ms)} for the first {kept.point.seq}")
+    checked = [] if kept is None else [f"as {kept.origin} signed at {_time(kept.at_ms)} for the first {kept.point.seq}"]
+    tell(
+        chosen,
+        {"records": count, "head": found.hex(), "checkpoint": None if kept is None else kept.point.seq},
+        f"{count} records, unbroken, head {found.hex()}",
+        *checked,
+    )
     return 0
 
 
@@ -97,6 +107,9 @@ def checkpoint(chosen: argparse.Namespace) -> int:
     The key is worth keeping elsewhere as well: a chain made anew brings its own.
     """
     view: CheckpointView = ask_signer(find_config(chosen), AuditCheckpoint())
+    if chosen.json:
+        print_json(to_json(view))
+        return 0
     print(view.key if chosen.show_key else view.note, end="\n" if chosen.show_key else "")
     return 0
 
@@ -106,15 +119,15 @@ def tail(chosen: argparse.Namespace) -> int:
     path = _journal_path(chosen)
     with _open_journal(path) as journal:
         newest = journal.execute(f"{_SELECT} ORDER BY seq DESC LIMIT ?", (max(chosen.n, 0),)).fetchall()
-        last = 0
+        last, show = 0, _show_line if chosen.json else _show
         for row in reversed(newest):
-            last = _show(Record(*row))
+            last = show(Record(*row))
         if not newest:
             (last,) = journal.execute("SELECT coalesce(max(seq), 0) FROM audit").fetchone()
         while chosen.follow:
             time.sleep(FOLLOW_SECONDS)
             for row in journal.execute(f"{_SELECT} WHERE seq > ? ORDER BY seq", (last,)):
-                last = _show(Record(*row))
+                last = show(Record(*row))
     return 0
 
 
@@ -187,6 +200,11 @@ def _read(path: str) -> str:
 
 def _show(record: Record) -> int:
     print(f"{record.seq} {_time(record.at_ms)} {record.kind} {record.client or '-'} {record.body}", flush=True)
+    return record.seq
+
+
+def _show_line(record: Record) -> int:
+    print(to_line(record), flush=True)
     return record.seq
 
 

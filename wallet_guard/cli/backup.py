@@ -23,6 +23,7 @@ from typing import Any
 
 from wallet_guard.cli.errors import CommandError
 from wallet_guard.cli.place import add_config_option, find_config
+from wallet_guard.cli.printing import add_json_option, for_people, progress, tell
 from wallet_guard.host.config import Config, load_config
 from wallet_guard.signed.audit import BrokenChainError, Record, verify_chain
 
@@ -46,6 +47,7 @@ def add_words(parsers: Any) -> None:
     saving = parsers.add_parser("backup", help="journal, audit key, settings into one file; the service may run")
     saving.add_argument("file", help="a tar file to be made, mode 0600")
     saving.add_argument("--with-keys", action="store_true", help="the hotkeys' files too, as they lie there")
+    add_json_option(saving)
     add_config_option(saving)
     saving.set_defaults(answer=backup)
 
@@ -53,6 +55,7 @@ def add_words(parsers: Any) -> None:
     reading.add_argument("file")
     reading.add_argument("--with-keys", action="store_true", help="the hotkeys' files too, where there are none")
     reading.add_argument("--replace", action="store_true", help="set a journal that is there aside")
+    add_json_option(reading)
     add_config_option(reading)
     reading.set_defaults(answer=restore)
 
@@ -66,9 +69,11 @@ def backup(chosen: argparse.Namespace) -> int:
     config = find_config(chosen)
     state = Path(config.signer.state).expanduser()
     target = Path(chosen.file).expanduser().absolute()
-    with tempfile.TemporaryDirectory() as work, _new_file(target) as opened:
+    with tempfile.TemporaryDirectory() as work, _new_file(target) as opened, progress() as working:
+        working("copying the journal")
         copy = Path(work, JOURNAL)
         _copy_journal(state / JOURNAL, copy, time.time_ns() // 1_000_000)
+        working("verifying the audit chain")
         count, head = check_journal(copy)
         with tarfile.open(fileobj=opened, mode="w", format=tarfile.PAX_FORMAT) as archive:
             archive.add(copy, JOURNAL, filter=_plain)
@@ -83,9 +88,13 @@ def backup(chosen: argparse.Namespace) -> int:
         opened.flush()
         os.fsync(opened.fileno())
     said = f", {len(keys)} hotkeys: keep it as safe as the keys" if chosen.with_keys else ", no hotkeys"
-    print(f"wrote {target}: journal with {count} audit records{said}")
-    print("it holds the audit key and your settings in clear: readable by its owner alone, keep it so")
-    print(f"audit head {head.hex()}: keep it elsewhere, 'wallet-guard audit verify --head' asks for it")
+    tell(
+        chosen,
+        {"wrote": str(target), "records": count, "head": head.hex(), "hotkeys": len(keys)},
+        f"wrote {target}: journal with {count} audit records{said}",
+        "it holds the audit key and your settings in clear: readable by its owner alone, keep it so",
+        f"audit head {head.hex()}: keep it elsewhere, 'wallet-guard audit verify --head' asks for it",
+    )
     return 0
 
 
@@ -97,7 +106,8 @@ def restore(chosen: argparse.Namespace) -> int:
     """
     config = find_config(chosen)
     state = Path(config.signer.state).expanduser()
-    with tempfile.TemporaryDirectory() as work:
+    with tempfile.TemporaryDirectory() as work, for_people(chosen), progress() as working:
+        working("verifying the backup")
         members = _unpack(Path(chosen.file).expanduser(), Path(work))
         load_config(Path(work, CONFIG))
         same_config = Path(work, CONFIG).read_bytes() == Path(config.path).read_bytes()
@@ -112,12 +122,16 @@ def restore(chosen: argparse.Namespace) -> int:
             _place_policy(Path(work, POLICY), config, owner)
             for name in members if chosen.with_keys else ():
                 _place_key(config, Path(work, name), name, owner)
-    print(f"restored {state / JOURNAL}: {count} audit records, head {head.hex()}")
-    if not same_config:
-        print(f"the backup's configuration differs from {config.path}, which was left as it is")
-    print("What was signed after this backup is not known to it. So it starts locked: once all that was signed is dead")
-    print("(128 blocks), look at 'wallet-guard status' and at the chain, then 'wallet-guard unlock'. Old idempotency")
-    print("keys are refused, and what was under way has failed. Two guards with one hotkey must never run.")
+    differs = f"the backup's configuration differs from {config.path}, which was left as it is"
+    tell(
+        chosen,
+        {"restored": str(state / JOURNAL), "records": count, "head": head.hex(), "same_configuration": same_config},
+        f"restored {state / JOURNAL}: {count} audit records, head {head.hex()}",
+        *([] if same_config else [differs]),
+        "What was signed after this backup is not known to it. So it starts locked: once all that was signed is dead",
+        "(128 blocks), look at 'wallet-guard status' and at the chain, then 'wallet-guard unlock'. Old idempotency",
+        "keys are refused, and what was under way has failed. Two guards with one hotkey must never run.",
+    )
     return 0
 
 

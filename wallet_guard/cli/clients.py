@@ -7,10 +7,12 @@ from typing import Any
 
 from wallet_guard.cli.errors import CommandError
 from wallet_guard.cli.place import add_config_option, ask_signer, find_config
+from wallet_guard.cli.printing import add_json_option, print_json, tell
 from wallet_guard.client.errors import SettingsError
 from wallet_guard.client.identity import Identity
 from wallet_guard.ipc.admin import AllowPlain, AllowRuntime, StatusAsk, StatusView
 from wallet_guard.ipc.clients import CALLS, DEFAULT_CALLS, ClientAdd, ClientAdded, ClientRevoke, ClientView
+from wallet_guard.ipc.records import to_json
 
 
 def add_words(parsers: Any) -> None:
@@ -42,30 +44,36 @@ def add_words(parsers: Any) -> None:
     adding.add_argument(
         "--token-stdin", action="store_true", help="take the token from standard input instead of making one"
     )
+    add_json_option(adding)
     add_config_option(adding)
     adding.set_defaults(answer=add)
 
     listing = words.add_parser("list", help="who there is, and what each may do")
+    add_json_option(listing)
     add_config_option(listing)
     listing.set_defaults(answer=show)
 
     revoking = words.add_parser("revoke", help="a client's token is nothing from now on")
     revoking.add_argument("name")
+    add_json_option(revoking)
     add_config_option(revoking)
     revoking.set_defaults(answer=revoke)
 
     making = words.add_parser("keygen", help="on the node: a key of its own, for 'client add --public-key'")
     making.add_argument("file", help="the new file; the node finds it by WALLET_SERVICE_KEY")
     making.add_argument("--hotkey", required=True, metavar="ADDRESS", help="the address of the hotkey in the guard")
+    add_json_option(making)
     making.set_defaults(answer=keygen)
 
     plain = parsers.add_parser("allow-plain", help="confirm that a subnet switched commit-reveal off")
     plain.add_argument("netuid", type=int)
+    add_json_option(plain)
     add_config_option(plain)
     plain.set_defaults(answer=allow_plain)
 
     runtime = parsers.add_parser("allow-runtime", help="confirm that the chain's runtime changed ('status' says what)")
     runtime.add_argument("spec_version", type=int)
+    add_json_option(runtime)
     add_config_option(runtime)
     runtime.set_defaults(answer=allow_runtime)
 
@@ -79,6 +87,9 @@ def add(chosen: argparse.Namespace) -> int:
     calls = tuple(dict.fromkeys(chosen.call)) if chosen.call else DEFAULT_CALLS
     question = ClientAdd(chosen.name, wallet, hotkey, calls, netuids, chosen.per_hour, token, chosen.public_key)
     added: ClientAdded = ask_signer(config, question)
+    if chosen.json:
+        print_json(to_json(added))
+        return 0
     print(f"{_line(added.client)}", file=sys.stderr)
     if token is None and added.token is not None:
         print("its token, shown only now; give it to the node as WALLET_SERVICE_TOKEN:", file=sys.stderr)
@@ -94,17 +105,15 @@ def _only_key(config: Any) -> str:
 def show(chosen: argparse.Namespace) -> int:
     """One line per client."""
     status: StatusView = ask_signer(find_config(chosen), StatusAsk())
-    if not status.clients:
-        print("no clients; 'wallet-guard client add NAME' makes one")
-    for client in status.clients:
-        print(_line(client))
+    lines = [_line(client) for client in status.clients]
+    tell(chosen, to_json(status.clients), *(lines or ["no clients; 'wallet-guard client add NAME' makes one"]))
     return 0
 
 
 def revoke(chosen: argparse.Namespace) -> int:
     """Revokes at once, for everything that is not signed yet."""
     ask_signer(find_config(chosen), ClientRevoke(chosen.name))
-    print(f"revoked {chosen.name}")
+    tell(chosen, {"revoked": chosen.name}, f"revoked {chosen.name}")
     return 0
 
 
@@ -114,6 +123,9 @@ def keygen(chosen: argparse.Namespace) -> int:
         identity = Identity.create(chosen.file, chosen.hotkey)
     except SettingsError as error:
         raise CommandError(str(error)) from error
+    if chosen.json:
+        print_json({"address": identity.address, "file": chosen.file})
+        return 0
     print("tell the guard's operator this address, for 'wallet-guard client add NAME --public-key':", file=sys.stderr)
     print(identity.address)
     return 0
@@ -122,14 +134,14 @@ def keygen(chosen: argparse.Namespace) -> int:
 def allow_plain(chosen: argparse.Namespace) -> int:
     """Lets plain weights be signed again for the subnet."""
     ask_signer(find_config(chosen), AllowPlain(chosen.netuid))
-    print(f"plain weights may be signed for subnet {chosen.netuid}")
+    tell(chosen, {"allowed": chosen.netuid}, f"plain weights may be signed for subnet {chosen.netuid}")
     return 0
 
 
 def allow_runtime(chosen: argparse.Namespace) -> int:
     """Lets signatures be made for the changed runtime."""
     ask_signer(find_config(chosen), AllowRuntime(chosen.spec_version))
-    print(f"signatures may be made for runtime {chosen.spec_version}")
+    tell(chosen, {"allowed": chosen.spec_version}, f"signatures may be made for runtime {chosen.spec_version}")
     return 0
 
 

@@ -22,6 +22,7 @@ from typing import Any, Self
 import bittensor_core
 
 from wallet_guard.cli.errors import CommandError
+from wallet_guard.cli.printing import add_json_option, for_people, tell
 from wallet_guard.cli.supervisor import own_program
 from wallet_guard.client import Result, WalletService
 from wallet_guard.host.config import Config, load_config
@@ -44,6 +45,7 @@ def add_words(parsers: Any) -> None:
     """``demo``."""
     parser = parsers.add_parser("demo", help="everything on an embedded chain, in under a minute, nothing left behind")
     parser.add_argument("--verbose", action="store_true", help="show the logs of all processes")
+    add_json_option(parser)
     parser.set_defaults(answer=demo)
 
 
@@ -54,11 +56,16 @@ def demo(chosen: argparse.Namespace) -> int:
         CommandError: one did not.
     """
     began = time.monotonic()
-    with _Stage(verbose=chosen.verbose) as stage:
+    with for_people(chosen), _Stage(verbose=chosen.verbose) as stage:
         for title, act in ACTS:
             print(f"\n{title}")
             act(stage)
-    print(f"\nall came out as said, in {time.monotonic() - began:.0f} s; nothing is left behind")
+    seconds = round(time.monotonic() - began)
+    tell(
+        chosen,
+        {"acts": [title for title, _ in ACTS], "seconds": seconds},
+        f"\nall came out as said, in {seconds} s; nothing is left behind",
+    )
     return 0
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from wallet_guard.cli.place import HOME
 from wallet_guard.cli.policy import write_default
+from wallet_guard.cli.printing import add_json_option, tell
 from wallet_guard.host.config import CONFIG_FILE, NETWORKS, ConfigurationError, load_config
 from wallet_guard.host.private import ensure_private_folder
 
@@ -81,6 +82,7 @@ def add_words(parsers: Any) -> None:
         help="to hold, repeatable (default validator/default)",
     )
     parser.add_argument("--tcp", action="append", metavar="HOST:PORT", help="default 127.0.0.1:8000; '' for none")
+    add_json_option(parser)
     parser.set_defaults(answer=init)
 
 
@@ -122,9 +124,13 @@ def init(chosen: argparse.Namespace) -> int:
     except ConfigurationError:
         path.unlink()
         raise
-    print(f"wrote {path}")
-    print(f"next: wallet-guard serve --config {path}")
-    print(f"then: wallet-guard client add my-validator --config {path}")
+    tell(
+        chosen,
+        {"wrote": str(path)},
+        f"wrote {path}",
+        f"next: wallet-guard serve --config {path}",
+        f"then: wallet-guard client add my-validator --config {path}",
+    )
     return 0
 
 

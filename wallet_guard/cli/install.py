@@ -20,6 +20,7 @@ from typing import Any
 from wallet_guard.cli.distribution import Distribution, find_distribution
 from wallet_guard.cli.errors import CommandError
 from wallet_guard.cli.policy import POLICY_FILE, TEMPLATE
+from wallet_guard.cli.printing import add_json_option, for_people, tell
 from wallet_guard.cli.steps import Step, command, keep_file, link, remove, run, run_plan, write_file
 from wallet_guard.host.config import NETWORKS, ConfigurationError, load_config
 
@@ -113,10 +114,12 @@ def add_words(parsers: Any) -> None:
     )
     adding.add_argument("--client", default="", metavar="NAME", help="start it, and make this client: prints its token")
     adding.add_argument("--netuid", type=int, action="append", default=[], metavar="N", help="what the client may use")
+    add_json_option(adding)
     adding.set_defaults(answer=install)
 
     removing = parsers.add_parser("uninstall", help="remove the services; keys, journal and configuration stay")
     removing.add_argument("--apply", action="store_true", help="do it (as root); without, nothing is changed")
+    add_json_option(removing)
     removing.set_defaults(answer=uninstall)
 
 
@@ -131,14 +134,17 @@ def install(chosen: argparse.Namespace) -> int:
     _check_root(chosen.apply)
     _check_interpreter(chosen.python)
     distribution = find_distribution(chosen.origin)
-    print(f"wallet-guard {distribution.label} from {distribution.origin}")
-    left = run_plan(installing(layout, distribution, chosen.python, configuration(chosen)), apply=chosen.apply)
-    if chosen.client:
-        left += run_plan(opening(layout, chosen.client, chosen.netuid), apply=chosen.apply)
+    with for_people(chosen):
+        print(f"wallet-guard {distribution.label} from {distribution.origin}")
+        left = run_plan(installing(layout, distribution, chosen.python, configuration(chosen)), apply=chosen.apply)
+        if chosen.client:
+            left += run_plan(opening(layout, chosen.client, chosen.netuid), apply=chosen.apply)
+    told = []
     if not chosen.apply:
-        print(f"nothing was changed; {left} steps to do with --apply")
+        told = [f"nothing was changed; {left} steps to do with --apply"]
     elif not chosen.client:
-        print("next: wallet-guard key import …, systemctl start wallet-guard, wallet-guard client add NAME")
+        told = ["next: wallet-guard key import …, systemctl start wallet-guard, wallet-guard client add NAME"]
+    tell(chosen, {"release": distribution.label, "applied": chosen.apply, "steps": left}, *told)
     return 0
 
 
@@ -247,10 +253,14 @@ def uninstall(chosen: argparse.Namespace) -> int:
     """
     layout = Layout()
     _check_root(chosen.apply)
-    left = run_plan(uninstalling(layout), apply=chosen.apply)
-    if not chosen.apply:
-        print(f"nothing was changed; {left} steps to do with --apply")
-    print("kept: /var/lib/wallet-guard (keys, journal), /etc/wallet-guard, /etc/credstore.encrypted, the users")
+    with for_people(chosen):
+        left = run_plan(uninstalling(layout), apply=chosen.apply)
+    tell(
+        chosen,
+        {"applied": chosen.apply, "steps": left},
+        *([] if chosen.apply else [f"nothing was changed; {left} steps to do with --apply"]),
+        "kept: /var/lib/wallet-guard (keys, journal), /etc/wallet-guard, /etc/credstore.encrypted, the users",
+    )
     return 0
 
 

@@ -18,6 +18,7 @@ import bittensor_core
 
 from wallet_guard.cli.errors import CommandError
 from wallet_guard.cli.place import add_config_option, find_config
+from wallet_guard.cli.printing import add_json_option, progress, tell
 from wallet_guard.host.private import MAX_PRIVATE_BYTES, check_name, ensure_private_folder
 from wallet_guard.host.process import forbid_dumps, refuse_sdk
 
@@ -39,6 +40,7 @@ def add_words(parsers: Any) -> None:
     adding.add_argument("--as", dest="name", metavar="WALLET/HOTKEY", help="default: by the file's place")
     adding.add_argument("--encrypt", action="store_true", help="encrypt it, and seal the password to this machine")
     adding.add_argument("--password-stdin", action="store_true", help="the password, instead of a random one")
+    add_json_option(adding)
     add_config_option(adding)
     adding.set_defaults(answer=import_key)
 
@@ -57,20 +59,31 @@ def import_key(chosen: argparse.Namespace) -> int:
     wallet, hotkey = _name(chosen.name, source)
     data = _read(source)
     password = sys.stdin.readline().rstrip("\r\n") if chosen.password_stdin else ""
-    if chosen.encrypt or password or bittensor_core.keyfile_data_is_encrypted(data):
-        data = _encrypted(data, password or _sealed_password(), source)
-    else:
-        _address(data, source)
+    with progress() as working:
+        working("encrypting and decrypting (seconds each, 512 MiB)")
+        data = _safe(chosen, data, password, source)
     target = Path(config.signer.wallets).expanduser() / wallet / "hotkeys" / hotkey
     _become_owner_of(target)
     _write(target, data)
-    print(f"imported {source} as {wallet}/{hotkey}: {target}")
-    if f"{wallet}/{hotkey}" not in config.signer.hotkeys:
-        print(f'next: add "{wallet}/{hotkey}" to [signer] hotkeys in {config.path}')
-    print("then: systemctl restart wallet-guard, and see that 'wallet-guard status' shows the key")
-    print(f"last: remove the original: shred --remove {source} (flash and copy-on-write disks may keep it)")
-    print("A hotkey that lived on a rented machine should be swapped: btcli wallet swap-hotkey")
+    named = f"{wallet}/{hotkey}" in config.signer.hotkeys
+    tell(
+        chosen,
+        {"imported": str(source), "as": f"{wallet}/{hotkey}", "to": str(target), "named": named},
+        f"imported {source} as {wallet}/{hotkey}: {target}",
+        *([] if named else [f'next: add "{wallet}/{hotkey}" to [signer] hotkeys in {config.path}']),
+        "then: systemctl restart wallet-guard, and see that 'wallet-guard status' shows the key",
+        f"last: remove the original: shred --remove {source} (flash and copy-on-write disks may keep it)",
+        "A hotkey that lived on a rented machine should be swapped: btcli wallet swap-hotkey",
+    )
     return 0
+
+
+def _safe(chosen: argparse.Namespace, data: bytes, password: str, source: Path) -> bytes:
+    """What shall lie in the guard: encrypted where asked for, or where it was; a key that can sign in any case."""
+    if chosen.encrypt or password or bittensor_core.keyfile_data_is_encrypted(data):
+        return _encrypted(data, password or _sealed_password(), source)
+    _address(data, source)
+    return data
 
 
 def _name(given: str | None, source: Path) -> tuple[str, str]:

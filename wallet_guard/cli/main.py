@@ -25,6 +25,7 @@ from wallet_guard.cli import (
 )
 from wallet_guard.cli.doctor import command as doctor
 from wallet_guard.cli.errors import CommandError
+from wallet_guard.cli.printing import print_json
 from wallet_guard.host.config import ConfigurationError
 
 EX_CONFIG = 78
@@ -87,19 +88,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return int(chosen.answer(chosen))
     except ConfigurationError as error:
-        print(f"wallet-guard: {error}", file=sys.stderr)
-        return EX_CONFIG
+        return _fail(chosen, str(error), "", EX_CONFIG)
     except CommandError as error:
-        print(f"wallet-guard: {error}", file=sys.stderr)
-        if error.hint:
-            print(f"hint: {error.hint}", file=sys.stderr)
-        return 1
+        return _fail(chosen, str(error), error.hint, 1)
     except BrokenPipeError:
         # Whoever read our output has enough (head); what is left of it goes nowhere, also at the interpreter's end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EX_PIPE
     except KeyboardInterrupt:
         return EX_INTERRUPTED
+
+
+def _fail(chosen: argparse.Namespace, message: str, hint: str, status: int) -> int:
+    """Says why; on standard error for people, and with ``--json`` for programs as well."""
+    print(f"wallet-guard: {message}", file=sys.stderr)
+    if hint:
+        print(f"hint: {hint}", file=sys.stderr)
+    if getattr(chosen, "json", False):
+        print_json({"error": message, "hint": hint})
+    return status
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from typing import Any
 
 from wallet_guard.cli.errors import CommandError
 from wallet_guard.cli.place import add_config_option, ask_signer, find_config
-from wallet_guard.cli.printing import add_json_option, print_json
+from wallet_guard.cli.printing import add_json_option, print_json, tell
 from wallet_guard.host.config import ConfigurationError
 from wallet_guard.host.policy import ClientPolicy, read_policy
 from wallet_guard.ipc.admin import PolicyReload, PolicyView
@@ -62,9 +62,11 @@ def add_words(parsers: Any) -> None:
     words = policy.add_subparsers(title="words", metavar="WORD", required=True)
     checking = words.add_parser("check", help="read a policy file as the signer would, and say what it lists")
     checking.add_argument("file", nargs="?", default="", help="default: the one that the configuration names")
+    add_json_option(checking)
     add_config_option(checking)
     checking.set_defaults(answer=check)
     reloading = words.add_parser("reload", help="the signer reads its policy file again; a wrong one changes nothing")
+    add_json_option(reloading)
     add_config_option(reloading)
     reloading.set_defaults(answer=reload)
 
@@ -94,15 +96,18 @@ def check(chosen: argparse.Namespace) -> int:
     """
     path = chosen.file or find_config(chosen).policy_path
     if not path:
-        print("no policy file is configured: the grants of 'wallet-guard client list' decide alone")
+        why = "no policy file is configured: the grants of 'wallet-guard client list' decide alone"
+        tell(chosen, {"sha256": None, "clients": [], "others": True}, why)
         return 0
     policy = read_policy(path, CALLS)
     tables = [*policy.clients, *([("(any other client)", policy.default)] if policy.default else [])]
-    for name, table in tables:
-        print(_line(name, table))
-    if policy.default is None:
-        print("(any other client): nothing")
-    print(f"sha256 {policy.sha256}")
+    tell(
+        chosen,
+        {"sha256": policy.sha256, "clients": [name for name, _ in policy.clients], "others": bool(policy.default)},
+        *(_line(name, table) for name, table in tables),
+        *([] if policy.default else ["(any other client): nothing"]),
+        f"sha256 {policy.sha256}",
+    )
     return 0
 
 
@@ -115,7 +120,8 @@ def reload(chosen: argparse.Namespace) -> int:
     told: PolicyView = ask_signer(find_config(chosen), PolicyReload())
     if told.error:
         raise CommandError(f"the policy stays as it was: {told.error}", "mend the file, then reload it again")
-    print(f"in force: {told.path or 'no policy file, the grants alone decide'}, sha256 {told.sha256 or '-'}")
+    where = told.path or "no policy file, the grants alone decide"
+    tell(chosen, to_json(told), f"in force: {where}, sha256 {told.sha256 or '-'}")
     return 0
 
 

@@ -31,6 +31,22 @@ def print_json(value: Any) -> None:
     print(json.dumps(value, ensure_ascii=False))
 
 
+def tell(chosen: argparse.Namespace, value: Any, *lines: str) -> None:
+    """The outcome of a command: ``value`` with ``--json``, else the lines."""
+    if chosen.json:
+        print_json(value)
+        return
+    for line in lines:
+        print(line)
+
+
+@contextlib.contextmanager
+def for_people(chosen: argparse.Namespace) -> Iterator[None]:
+    """With ``--json``, what is printed on the way goes to standard error: standard output is the value's alone."""
+    with contextlib.redirect_stdout(sys.stderr) if chosen.json else contextlib.nullcontext():
+        yield
+
+
 @contextlib.contextmanager
 def progress() -> Iterator[Callable[[str], None]]:
     """Gives a function that is told what is being done; shown on standard error if it takes over a second.

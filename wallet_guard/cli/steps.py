@@ -5,11 +5,15 @@ Shown before anything happens, and done again without harm: a step that is done 
 
 import os
 import subprocess
+import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from wallet_guard.cli.errors import CommandError
+
+STANDARD_ERROR = 2
+"""The descriptor."""
 
 COMMAND_SECONDS = 900.0
 """The longest is pip, which downloads the SDK and its dependencies: tens of megabytes."""
@@ -98,7 +102,13 @@ def run(*words: str, environment: dict[str, str] | None = None) -> None:
     """
     try:
         done = subprocess.run(
-            words, env={**os.environ, **(environment or {})}, check=False, timeout=COMMAND_SECONDS, umask=0o022
+            words,
+            env={**os.environ, **(environment or {})},
+            check=False,
+            timeout=COMMAND_SECONDS,
+            umask=0o022,
+            # Standard output is a value's alone (printing.for_people).
+            stdout=STANDARD_ERROR if sys.stdout is sys.stderr else None,
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise CommandError(f"{words[0]}: {error}") from error
