@@ -204,6 +204,21 @@ def test_distance_is_of_shares() -> None:
     assert distance(vector_asked((1, 2), (5, 15)), vector_signed(((1, 100), (2, 300)))) == 0.0
 
 
+def test_what_a_node_chose_was_not_rounded() -> None:
+    # Half of one in ten would be a tenth of the weight.
+    assert rules.max_share(case(limited(max_share=0.8), vector=vector_signed(((1, 1), (2, 9))))).ruling is REFUSE
+    assert rules.max_share(case(limited(max_share=0.9), vector=vector_signed(((1, 1), (2, 9))))).ruling is PASS
+    last = LAST._replace(weights=((1, 1), (2, 1)))
+    far = case(limited(max_change=0.5), last=last, vector=vector_signed(((2, 1),)))
+    assert rules.max_change(far).ruling is REFUSE
+
+
+def test_names_without_weight_do_not_widen_what_rounding_may_do() -> None:
+    padded = ((1, 65535), *((uid, 0) for uid in range(2, 4000)), (1, 0))
+    assert vector_signed(padded) == vector_signed(((1, 65535),))
+    assert vector_signed((uid, 65535 if uid == 0 else 1) for uid in range(4000)).slack < 0.002
+
+
 # Properties ----------------------------------------------------------------------------------------------------------
 
 names = st.sampled_from(["a/b", "validator/default"])

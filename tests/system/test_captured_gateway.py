@@ -33,6 +33,7 @@ from wallet_guard.ipc.blocking import ask
 from wallet_guard.ipc.chain import Pulse, Runtime
 from wallet_guard.ipc.clients import ClientAdd, ClientRevoke, Info
 from wallet_guard.ipc.clientsigned import ClientSigned
+from wallet_guard.ipc.explanations import DryRun, Quote
 from wallet_guard.ipc.health import Health
 from wallet_guard.ipc.intents import Accept, Show
 from wallet_guard.ipc.packets import encode_packet
@@ -309,6 +310,40 @@ def leave_in_the_middle(captive: Captive) -> Any:
     return CUT
 
 
+def plain(captive: Captive, token: str, nonce: int, *values: int, mechid: int = 0) -> Any:
+    """Weights as a node's own extrinsic: these values for the uids from 1 on."""
+    arguments: dict[str, Any] = {**WEIGHTS, "dests": list(range(1, len(values) + 1)), "weights": list(values)}
+    name = "SubtensorModule.set_mechanism_weights" if mechid else "SubtensorModule.set_weights"
+    data = call(name, **arguments, **({"mecid": mechid} if mechid else {}))
+    return extrinsic(captive, data, token, nonce=nonce)
+
+
+def soon_again(captive: Captive) -> Any:
+    """The first was signed; the second is other weights."""
+    plain(captive, "slow", 300, 1, 1)
+    return plain(captive, "slow", 301, 1, 2)
+
+
+def soon_again_after_a_kill(captive: Captive) -> Any:
+    plain(captive, "slow", 300, 1, 1)
+    captive.stop(signal.SIGKILL)
+    captive.start()
+    return plain(captive, "slow", 302, 1, 2)
+
+
+def far_from_the_last(captive: Captive) -> Any:
+    plain(captive, "steady", 303, 1, 1)
+    return plain(captive, "steady", 304, 0, 1)
+
+
+def flood_of_dry_runs(captive: Captive) -> Any:
+    """Each of another's wallet, so that none waits for a chain process."""
+    wish = SetWeights("another", "default", 2, 0, (1,), None, (1.0,), 0)
+    outcomes = [captive.say(DryRun(captive.tokens["dry"], wish)) for _ in range(61)]
+    assert {outcome["code"] for outcome in outcomes[:-1]} == {"wallet_not_allowed"}
+    return outcomes[-1]
+
+
 class Attack(NamedTuple):
     """``outcome`` is CUT, DONE or the refusal's code."""
 
@@ -359,6 +394,10 @@ NOT_ASKED_HERE = _table(
     unlocking=lambda c: c.tell("unlock", {}),
     locking=lambda c: c.tell("lock", {"why": "x"}),
     a_checkpoint_of_the_audit=lambda c: c.tell("audit_checkpoint", {}),
+    facts_of_its_own_for_a_dry_run=lambda c: c.tell("inform", FACTS),
+    a_fee_of_its_own_for_a_dry_run=lambda c: c.tell("quote", to_json(Quote("explain-0", 0))),
+    an_explanation_in_anothers_name=lambda c: c.tell("explain", {"client": "node", "request": {}}),
+    reading_the_policy_again=lambda c: c.tell("policy_reload", {}),
     sign=lambda c: c.tell("sign", {"payload": "0x00"}),
     sign_raw=lambda c: c.tell("sign_raw", {"payload": "AAAA"}),
     a_question_whose_name_is_a_number=lambda c: c.raw(encode_packet({"id": 1, "ask": 5, "body": {}})),
@@ -510,7 +549,7 @@ SESSIONS = _table(
     a_star_for_the_sessions_receiver=lambda c: session(c, receiver="*"),
 )
 
-# Requests that a node signed with a key of its own: the gateway passes them on, and can do no more. ----------------------
+# Requests that a node signed with a key of its own: the gateway passes them on, and can do no more. ------------------
 
 
 def node_of(captive: Captive, receiver: str = ALICE.ss58_address) -> Identity:
@@ -738,14 +777,65 @@ EXTRINSICS = (
     )
 )
 
-ATTACKS = STRANGERS | NOT_ASKED_HERE | FRAMING | SHAPES | POLICY | REQUESTS | SESSIONS | NODE_KEYS | EXTRINSICS
+POLICED = (
+    _table(
+        "policy_denied",
+        more_than_the_largest_share=lambda c: weights(c, token=c.tokens["narrow"], weights=(1.0, 9.0)),
+        a_uid_that_is_not_listed=lambda c: weights(c, token=c.tokens["narrow"], uids=(1, 9), weights=(1.0, 1.0)),
+        a_mechanism_that_is_not_listed=lambda c: weights(c, token=c.tokens["narrow"], mechid=1),
+        weights_outside_the_hours=lambda c: weights(c, token=c.tokens["asleep"]),
+        a_signature_with_a_token_for_dry_runs=lambda c: weights(c, token=c.tokens["dry"]),
+        too_large_a_share_as_an_extrinsic=lambda c: plain(c, "steady", 305, 1, 9),
+        a_uid_that_is_not_listed_as_an_extrinsic=lambda c: plain(c, "steady", 306, *[1] * 9),
+        a_mechanism_that_is_not_listed_as_an_extrinsic=lambda c: plain(c, "steady", 307, 1, 1, mechid=1),
+        weights_far_from_the_last=far_from_the_last,
+    )
+    | _table(
+        "rate_limited",
+        other_weights_too_soon=soon_again,
+        other_weights_too_soon_after_killing_the_signer=soon_again_after_a_kill,
+        a_flood_of_dry_runs=flood_of_dry_runs,
+    )
+    | _table("unauthorized", a_token_that_has_expired=lambda c: weights(c, token=c.tokens["lapsed"]))
+)
+
+PLAIN = ("extrinsic:SubtensorModule.set_weights", "extrinsic:SubtensorModule.set_mechanism_weights")
+
+POLICED_CLIENTS = {
+    "narrow": (("set_weights",), "max_share = 0.8\nuids = [[0, 8]]"),
+    "asleep": (("set_weights",), "hours = []"),
+    "dry": (("set_weights",), "dry_run_only = true"),
+    "steady": (PLAIN, "max_share = 0.8\nuids = [[0, 8]]\nmax_change = 0.5"),
+    "slow": (PLAIN, "min_seconds = 100000"),
+    "lapsed": (("set_weights",), "expires = 2020-01-01T00:00:00Z"),
+}
+"""Name → what it was granted, and what the policy file narrows of it."""
+
+
+def write_policy(captive: Captive) -> None:
+    """The policy file, and its line in the configuration."""
+    lines = 'keys = "any"\ncalls = "any"\nnetuids = "any"\nmechanisms = [0]\n'
+    tables = [f"[client.{name}]\n{lines}{narrower}\n" for name, (_, narrower) in POLICED_CLIENTS.items()]
+    path = captive.folder / "policy.toml"
+    path.write_text("".join(tables) + f"[default]\n{lines}".replace("[0]", '"any"') + "# end\n")
+    path.chmod(0o600)
+    config = captive.folder / "g.toml"
+    config.write_text(config.read_text().replace("[signer]\n", "[signer]\npolicy = 'policy.toml'\n"))
+
+
+ATTACKS = (
+    STRANGERS | NOT_ASKED_HERE | FRAMING | SHAPES | POLICY | POLICED | REQUESTS | SESSIONS | NODE_KEYS | EXTRINSICS
+)
 
 
 @pytest.fixture(scope="module")
 def captive(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Captive]:
     captive = Captive(tmp_path_factory.mktemp("c"))
     captive.prepare()
+    write_policy(captive)
     captive.start()
+    for name, (calls, _) in POLICED_CLIENTS.items():
+        captive.add(name, *calls)
     yield captive
     captive.stop()
     log = captive.log()
@@ -784,6 +874,9 @@ def test_nothing_was_signed_but_what_policy_allows(captive: Captive) -> None:
         "node": {"accepted"},
         "few": {"accepted"},
         "keyed": {"accepted", "text_signed"},
+        # The first weights of each, within the policy.
+        "steady": {"extrinsic_signed"},
+        "slow": {"extrinsic_signed", "extrinsic_given_again"},
         "sdk": {"request_signed", "session_issued", "extrinsic_signed", "extrinsic_given_again"},
     }
     for kind, client, body in captive.audit():
@@ -791,7 +884,8 @@ def test_nothing_was_signed_but_what_policy_allows(captive: Captive) -> None:
             assert kind in allowed[client.partition(" ")[0]], (kind, client)
             assert body.get("netuid") in (None, 2)
             assert body["key"] == "validator/default"
-            assert body.get("call") in (None, "set_weights", "SubtensorModule.serve_axon")
+            plainly = "SubtensorModule.set_weights" if client in ("steady", "slow") else "SubtensorModule.serve_axon"
+            assert body.get("call") in (None, "set_weights", plainly)
 
 
 def test_there_are_enough_of_them() -> None:

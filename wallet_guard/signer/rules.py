@@ -28,6 +28,11 @@ BELIEVED_TIMES = 2
 One lie about the head must not shut a slot for good.
 """
 
+U16_MAX = 65535
+
+_MOST_SLACK = 256 / 2 / U16_MAX
+"""The most that rounding moves a share on a subnet of 256 uids, the largest there are: 0.2 percent."""
+
 _ROUNDING = 1e-9
 """Of sums of floats: shares of a vector that was asked for."""
 
@@ -110,18 +115,20 @@ def vector_asked(uids: Iterable[int], weights: Iterable[float]) -> Vector:
 
 
 def vector_signed(weights: Iterable[tuple[int, int]]) -> Vector:
-    """The shares of u16 weights: each was rounded by half of one, so a share is off by at most that for all of them.
+    """The shares of u16 weights. Those with a largest of 65535 may have been rounded, each by half of one.
 
     Nothing above zero has no shares at all; a uid named twice has both.
     """
-    pairs = list(weights)
-    total = sum(value for _, value in pairs)
-    if not total:
+    pairs = [pair for pair in weights if pair[1]]
+    if not pairs:
         return Vector({})
+    total = sum(value for _, value in pairs)
     shares: dict[int, float] = {}
     for uid, value in pairs:
         shares[uid] = shares.get(uid, 0.0) + value / total
-    return Vector(shares, len(pairs) / 2 / total + _ROUNDING)
+    # Small numbers were chosen, not rounded: half of one would be much of them.
+    rounded = max(value for _, value in pairs) == U16_MAX
+    return Vector(shares, _ROUNDING + (min(len(pairs) / 2 / total, _MOST_SLACK) if rounded else 0.0))
 
 
 def distance(one: Vector, other: Vector) -> float:
