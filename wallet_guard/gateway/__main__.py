@@ -58,6 +58,10 @@ LIMITS = ServerLimits(
 )
 
 
+ENDS = ("max_connections", "max_connections_per_address", "head_seconds", "body_seconds", "handler_seconds")
+"""Ceilings and deadlines that are told of before they end anything."""
+
+
 def check_environment(environment: Mapping[str, str]) -> None:
     """Refuses to start beside a token that is no secret.
 
@@ -120,8 +124,8 @@ async def serve(signer_socket: str, doors: Doors, tls: ssl.SSLContext | None, en
 def gauges(server: Server, waits: Waits) -> tuple[Family, ...]:
     """What is true of the clients' server at this moment, and what its ceilings and deadlines ended."""
     ended = Tally("reason")
-    for reason, count in server.counts.items():
-        ended.count(reason, times=count)
+    for reason in {*ENDS, *server.counts}:
+        ended.count(reason, times=server.counts[reason])
     return (
         one("wallet_guard_http_connections", "Open connections of clients.", server.connection_count),
         one("wallet_guard_http_waiting_requests", "Requests that wait for an intent.", waits.taken),

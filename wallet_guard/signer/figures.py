@@ -9,7 +9,7 @@ from typing import NamedTuple
 from wallet_guard.ipc.answers import Refusal
 from wallet_guard.ipc.intents import State
 from wallet_guard.ipc.metrics import Family, Histogram, Tally, counter, histogram, total
-from wallet_guard.ipc.wishes import SetWeights
+from wallet_guard.ipc.wishes import WISHES, SetWeights
 from wallet_guard.signer.journal import Intent, Journal
 
 MAX_SLOTS = 512
@@ -39,6 +39,10 @@ class Figures:
         self._journal_errors = 0
         self._unrevealed = 0
         self._effective: dict[Slot, int] | None = None
+        for call in WISHES:
+            for state in State:
+                # There from the start: an increase is seen only of a series that was there before.
+                self._changes.count(call, str(state), times=0)
 
     def answered(self, socket: str, question: str, seconds: float, result: object) -> None:
         """A question was answered."""
