@@ -68,10 +68,10 @@ def test_it_is_the_owners_alone_and_holds_no_key_unless_asked(config, save, tmp_
     save(tmp_path / "k.tar", "--with-keys")
     assert stat.S_IMODE((tmp_path / "b.tar").stat().st_mode) == 0o600
     with tarfile.open(tmp_path / "b.tar") as archive:
-        assert archive.getnames() == ["journal.sqlite3", "wallet-guard.toml"]
+        assert archive.getnames() == ["journal.sqlite3", "wallet-guard.toml", "policy.toml"]
         assert {member.mode for member in archive} == {0o600}
     with tarfile.open(tmp_path / "k.tar") as archive:
-        assert archive.getnames()[2:] == ["keys/validator/default"]
+        assert archive.getnames()[3:] == ["keys/validator/default"]
 
 
 def test_keys_come_back_where_there_are_none(config, save, bring_back, wallets, tmp_path):
@@ -117,7 +117,6 @@ def test_the_audit_key_goes_with_its_chain(config, save, bring_back, tmp_path):
 def test_a_policy_comes_back_where_there_is_none(config, save, bring_back, tmp_path, capsys):
     fill(config)
     path = Path(config.path)
-    path.write_text(path.read_text().replace("[signer]", "[signer]\npolicy = 'policy.toml'"))
     policy = path.with_name("policy.toml")
     policy.write_text("# ours\n")
     save(tmp_path / "b.tar")

@@ -6,6 +6,7 @@ what they would answer is written down.
 """
 
 import dataclasses
+import hashlib
 import os
 import shutil
 import stat
@@ -21,7 +22,7 @@ from wallet_guard.cli.doctor.command import CHECKS
 from wallet_guard.cli.doctor.findings import Finding, Result, Severity, examine
 from wallet_guard.cli.doctor.scene import SYSTEM_CONFIG, ChainSight, JournalSight, Neuron, Scene
 from wallet_guard.host.config import ConfigurationError, load_config
-from wallet_guard.ipc.admin import StatusView
+from wallet_guard.ipc.admin import LockedKey, PolicyView, StatusView
 from wallet_guard.ipc.clients import ClientView, KeyView
 from wallet_guard.ipc.health import HealthView
 from wallet_guard.ipc.intents import IntentView, State
@@ -45,6 +46,7 @@ run = "/run/wallet-guard"
 state = "{STATE}"
 wallets = "/var/lib/wallet-guard/wallets"
 hotkeys = ["validator/default"]
+policy = "policy.toml"
 password_file = "/var/lib/wallet-guard/password"
 gateway_user = "wallet-guard-gateway"
 chain_user = "wallet-guard-chain"
@@ -58,11 +60,31 @@ tls_key = "/run/credentials/wallet-guard.service/wallet-guard.tls-key"
 tls_client_ca = "/etc/wallet-guard/clients.pem"
 """
 
+POLICY = """\
+[default]
+keys = "any"
+calls = "any"
+netuids = "any"
+mechanisms = "any"
+# end
+"""
+EXPIRING = """\
+[client.miner]
+keys = ["validator/default"]
+calls = ["set_weights"]
+netuids = [2]
+mechanisms = [0]
+expires = {}T00:00:00Z
+# end
+"""
+POLICY_FILE = "/etc/wallet-guard/policy.toml"
+
 PASSWD = f"""\
 root:x:0:0:root:/root:/bin/bash
 wallet-guard-signer:x:{os.getuid()}:9100::/var/lib/wallet-guard:/usr/sbin/nologin
 wallet-guard-gateway:x:9101:9101::/:/usr/sbin/nologin
 wallet-guard-chain:x:9102:9102::/:/usr/sbin/nologin
+wallet-guard-hub:x:9103:9103::/:/usr/sbin/nologin
 """
 
 SYSTEMCTL = "\n\n".join(
@@ -111,6 +133,7 @@ def healthy_status() -> StatusView:
         best_block=1000,
         finalized_block=997,
         audit_seq=7,
+        policy=PolicyView(POLICY_FILE, hashlib.sha256(POLICY.encode()).hexdigest(), ""),
         audit_head="00" * 32,
         intents=(),
     )
@@ -192,6 +215,7 @@ def build_guard(root: Path) -> Guard:
     guard = Guard(root, says={"systemctl": SYSTEMCTL, "timedatectl": "yes\n", "nft": "table inet wallet_guard {}"})
     guard.write(str(SYSTEM_CONFIG), CONFIG)
     guard.write("/etc/passwd", PASSWD)
+    guard.write(POLICY_FILE, POLICY)
     for name in ("journal.sqlite3", "journal.sqlite3-wal", "audit.key"):
         guard.write(f"{STATE}/{name}", "x", 0o600)
     guard.write(f"{STATE}/reserve", "", 0o600)
@@ -316,6 +340,43 @@ def _firewall(guard: Guard) -> None:
     guard.says["nft"] = None
 
 
+def _policy(text: str, *, read: bool = True) -> Callable[[Guard], None]:
+    def plant(guard: Guard) -> None:
+        guard.write(POLICY_FILE, text)
+        if read:
+            sha256 = hashlib.sha256(text.encode()).hexdigest()
+            guard.status = replace(guard.status, policy=PolicyView(POLICY_FILE, sha256, ""))
+
+    return plant
+
+
+def _status(**values: Any) -> Callable[[Guard], None]:
+    def plant(guard: Guard) -> None:
+        guard.status = replace(guard.status, **values)
+
+    return plant
+
+
+HUB = """
+[hub]
+enabled = true
+hotkey = "validator/default"
+netuid = 2
+"""
+
+GREETS = 'hub_hotkeys = ["validator/default"]\nhub_user = "wallet-guard-hub"\n[chain]'
+
+
+def _far_hub(guard: Guard) -> None:
+    guard.edit("[chain]", GREETS)
+    guard.config += HUB + 'tcp = ["10.0.0.1:8091"]\n'
+
+
+def _hub_without_user(guard: Guard) -> None:
+    guard.edit("[chain]", GREETS.replace("wallet-guard-hub", "nobody-here"))
+    guard.config += HUB
+
+
 def _hub(guard: Guard) -> None:
     guard.at(f"{UNITS}/multi-user.target.wants").mkdir()
     guard.at(f"{UNITS}/multi-user.target.wants/wallet-guard-hub.service").symlink_to("x")
@@ -423,7 +484,26 @@ FAULTS = (
         "users",
         _edit('chain_user = "wallet-guard-chain"', 'chain_user = "wallet-guard-gateway"'),
     ),
+    Fault("policy file is half written", "policy", _policy(POLICY.removesuffix("# end\n"))),
+    Fault("policy file that others can write", "policy", _chmod(POLICY_FILE, 0o666)),
+    Fault("no policy file", "policy", _edit('policy = "policy.toml"\n', "")),
     Fault("hub without hotkeys", "hub", _hub),
+    Fault("hub beyond this host without TLS", "hub", _far_hub),
+    Fault("unknown user for the hub", "hub", _hub_without_user),
+    Fault(
+        "hotkey that somebody else signs with",
+        "locked-hotkeys",
+        _status(locked_keys=(LockedKey("validator", "default", "nonce 12 is not ours"),)),
+    ),
+    Fault("runtime that is not allowed", "runtime", _status(runtime_trouble="462 is another than 461")),
+    Fault("policy that was not reloaded", "policy-in-force", _policy("# changed\n" + POLICY, read=False)),
+    Fault(
+        "policy that the signer refused",
+        "policy-in-force",
+        _status(policy=PolicyView(POLICY_FILE, "00" * 32, "line 3: unknown key")),
+    ),
+    Fault("token that has expired", "token-expiry", _policy(EXPIRING.format("2026-01-01"))),
+    Fault("token that expires in days", "token-expiry", _policy(EXPIRING.format("2027-01-20"))),
     Fault("signer does not run", "signer", _signer_silent),
     Fault("signer of another version", "versions", _health(version="0.0.9")),
     Fault("lockdown", "lockdown", _health(locked="by the operator")),

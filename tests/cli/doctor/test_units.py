@@ -20,7 +20,7 @@ def test_every_sandbox_setting_of_our_units_is_known(guard):
         *("TimeoutStartSec", "TimeoutStopSec", "LoadCredential", "LoadCredentialEncrypted", "StateDirectory"),
         *("SystemCallErrorNumber", "LimitNOFILE", "TasksMax", "MemoryMax", "OOMPolicy"),
     }
-    for unit in SERVICES:
+    for unit in (*SERVICES, "wallet-guard-hub.service"):
         section = guard.at(f"{UNITS}/{unit}").read_text().split("[Service]")[1].split("[Install]")[0]
         keys = {line.partition("=")[0] for line in section.splitlines() if "=" in line and not line.startswith("#")}
         assert keys - plain <= SANDBOX, unit

@@ -7,6 +7,9 @@ from urllib.parse import urlsplit
 from wallet_guard.cli.doctor.files import config_of
 from wallet_guard.cli.doctor.findings import Check, Finding, SkippedError, note, warning
 from wallet_guard.cli.doctor.scene import UNITS, Scene
+from wallet_guard.host.config import ConfigurationError
+from wallet_guard.host.policy import read_policy
+from wallet_guard.ipc.clients import CALLS
 
 DEFAULT_TOKENS = ("default-token", "your-token", "your-secret-api-key")
 """As the signer refuses them (``signer.admin``): what documents give as examples, and what then ran."""
@@ -148,17 +151,42 @@ def users(scene: Scene) -> Iterator[Finding]:
         )
 
 
+def policy(scene: Scene) -> Iterator[Finding]:
+    """Can the file be read, is it whole and right, and nobody else's to write?"""
+    path = config_of(scene).policy_path
+    if not path:
+        yield note("no policy file: the clients' grants alone decide", 'policy = "policy.toml" in [signer]')
+        return
+    try:
+        read_policy(scene.at(path), CALLS)
+    except ConfigurationError as error:
+        found = str(error).replace(str(scene.at(path)), path)
+        yield Finding(f"the policy is not what it should be: {found}", f"wallet-guard policy check {path}")
+
+
 def hub(scene: Scene) -> Iterator[Finding]:
-    """A hub that may greet for nobody."""
+    """A hub that may greet for nobody, or that is wanted and cannot be."""
     config = config_of(scene)
-    wanted = bool(config.signer.hub_user) or scene.process("hub") is not None
-    if not wanted and not scene.at(UNITS / "multi-user.target.wants/wallet-guard-hub.service").is_symlink():
+    enabled = scene.at(UNITS / "multi-user.target.wants/wallet-guard-hub.service").is_symlink()
+    if not (config.hub.enabled or config.signer.hub_user or enabled or scene.process("hub")):
         raise SkippedError("no hub is wanted")
     if not config.signer.hub_hotkeys:
         yield Finding(
             "a hub is set up, but [signer] hub_hotkeys is empty: its socket stays closed",
             f'hub_hotkeys = ["WALLET/HOTKEY"] in {config.path}, then restart the signer',
         )
+    if enabled and not config.hub.enabled:
+        yield Finding("the hub's unit is enabled, [hub] enabled is not true", f"enabled = true in {config.path}")
+    if scene.is_system and config.hub.enabled and scene.uid_of(config.signer.hub_user or "") is None:
+        yield Finding(
+            f"[signer] hub_user: there is no user {config.signer.hub_user!r}",
+            'hub_user = "wallet-guard-hub", systemd-sysusers',
+        )
+    if config.hub.enabled and not config.hub.tls_certificate:
+        for address in config.hub.tcp:
+            if not _is_loopback(address):
+                say = warning if config.hub.messages_in_clear else Finding
+                yield say(f"[hub] {address} is open beyond this host without TLS", "set [hub] tls_certificate, tls_key")
 
 
 def deadline(scene: Scene) -> Iterator[Finding]:
@@ -183,5 +211,6 @@ CHECKS = (
     Check("block-time", block_time),
     Check("deadline", deadline),
     Check("users", users),
+    Check("policy", policy),
     Check("hub", hub),
 )

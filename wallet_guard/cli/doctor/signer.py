@@ -1,5 +1,6 @@
 """What the running signer says about itself, and what its journal shows."""
 
+import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -7,7 +8,10 @@ from wallet_guard import __version__
 from wallet_guard.cli.doctor.files import config_of
 from wallet_guard.cli.doctor.findings import Check, Finding, SkippedError, note, warning
 from wallet_guard.cli.doctor.scene import JournalSight, Scene
+from wallet_guard.host.config import ConfigurationError
+from wallet_guard.host.policy import read_policy
 from wallet_guard.ipc.admin import StatusView
+from wallet_guard.ipc.clients import CALLS
 
 SILENT_SECONDS = 30
 """The chain process speaks every 10."""
@@ -19,6 +23,9 @@ RESERVE_BYTES = 8 * 1024 * 1024
 """As ``signer.disk`` makes it."""
 
 _DAY_MS = 86_400_000
+
+SOON_MS = 14 * _DAY_MS
+"""Two weeks to give a node another token."""
 
 
 def _status(scene: Scene) -> StatusView:
@@ -82,6 +89,60 @@ def reserve(scene: Scene) -> Iterator[Finding]:
         yield Finding(
             f"{state / 'reserve'} is not there or too small: the disk is or was full", "make room; it comes back"
         )
+
+
+def locked_hotkeys(scene: Scene) -> Iterator[Finding]:
+    """Somebody else signs with them."""
+    for locked in _status(scene).locked_keys:
+        name = f"{locked.wallet}/{locked.hotkey}"
+        yield Finding(
+            f"hotkey {name} is locked: {locked.why}", f"find who else has it, then: wallet-guard unlock --key {name}"
+        )
+
+
+def runtime(scene: Scene) -> Iterator[Finding]:
+    """A runtime that is not signed for."""
+    trouble = _status(scene).runtime_trouble
+    if trouble:
+        yield Finding(f"the chain's runtime is not signed for: {trouble}", "wallet-guard allow-runtime SPEC_VERSION")
+
+
+def policy_in_force(scene: Scene) -> Iterator[Finding]:
+    """What the file says is in force only once it was read."""
+    found = _status(scene).policy
+    if found.error:
+        yield Finding(f"the policy in force is not the file's: {found.error}", "wallet-guard policy check, then reload")
+        return
+    wanted = config_of(scene).policy_path
+    if found.path != wanted:
+        yield Finding(
+            f"the policy in force is {found.path or 'none'}, configured is {wanted or 'none'}",
+            "systemctl restart wallet-guard-signer",
+        )
+    elif wanted and hashlib.sha256(scene.at(wanted).read_bytes()).hexdigest() != found.sha256:
+        yield Finding(f"{wanted} was changed since the signer read it", "wallet-guard policy reload")
+
+
+def token_time(scene: Scene) -> Iterator[Finding]:
+    """Tokens whose time the policy ends."""
+    path = config_of(scene).policy_path
+    if not path:
+        raise SkippedError("no policy file is configured")
+    try:
+        policy = read_policy(scene.at(path), CALLS)
+    except ConfigurationError as error:
+        raise SkippedError(f"{path} cannot be used") from error
+    for client in _status(scene).clients:
+        ends = found.expires_ms if (found := policy.of(client.name)) else None
+        if client.revoked_ms is not None or ends is None:
+            continue
+        mend = f"a later 'expires' in {path}, or: wallet-guard client revoke {client.name}"
+        if scene.now_ms >= ends:
+            yield Finding(f"the token of client {client.name!r} has expired", mend)
+        elif ends - scene.now_ms < SOON_MS:
+            yield warning(
+                f"the token of client {client.name!r} expires in {(ends - scene.now_ms) // _DAY_MS} days", mend
+            )
 
 
 def chain_process(scene: Scene) -> Iterator[Finding]:
@@ -163,6 +224,10 @@ CHECKS = (
     Check("journal-error", journal_error),
     Check("audit-chain", audit_chain),
     Check("reserve", reserve),
+    Check("locked-hotkeys", locked_hotkeys),
+    Check("runtime", runtime),
+    Check("policy-in-force", policy_in_force),
+    Check("token-expiry", token_time),
     Check("chain-process", chain_process),
     Check("keys-loaded", keys_loaded),
     Check("clients", clients),

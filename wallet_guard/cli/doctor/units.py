@@ -19,6 +19,7 @@ SANDBOX = frozenset(
         *("KeyringMode", "PrivateUsers", "RestrictNamespaces", "RestrictSUIDSGID", "RestrictRealtime"),
         *("LockPersonality", "MemoryDenyWriteExecute", "SystemCallArchitectures", "SystemCallFilter", "UMask"),
         *("LimitCORE", "MemorySwapMax", "StateDirectoryMode", "ExecStart", "ExecStartPre", "Environment"),
+        *("ExecReload", "ExecStartPost", "ExecStop", "ExecStopPost"),
         *("EnvironmentFile", "LD_PRELOAD", "RootDirectory", "RootImage", "PassEnvironment"),
     }
 )
