@@ -84,14 +84,16 @@ class Intent:
 
 _COLUMNS = tuple(entry.name for entry in fields(Intent))
 INSERT = f"INSERT INTO intents ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(_COLUMNS))})"  # noqa: S608
-UPDATE = f"UPDATE intents SET {', '.join(f'{name} = ?' for name in _COLUMNS)} WHERE id = ? AND version = ?"  # noqa: S608
+_CHANGING = ("deadline_ms", *_COLUMNS[_COLUMNS.index("state") :])
+"""What may change after an intent was accepted: not the wish, nor what most indexes are made of."""
+UPDATE = f"UPDATE intents SET {', '.join(f'{name} = ?' for name in _CHANGING)} WHERE id = ? AND version = ?"  # noqa: S608
 SELECT = f"SELECT {', '.join(_COLUMNS)} FROM intents"  # noqa: S608 -- names come from the dataclass above, not from input
 
 
-def to_row(intent: Intent) -> list[Any]:
-    """The intent as ``INSERT`` and ``UPDATE`` take it."""
+def to_row(intent: Intent, *, changing: bool = False) -> list[Any]:
+    """The intent as ``INSERT`` takes it, or ``changing``, as ``UPDATE`` does."""
     row = []
-    for name in _COLUMNS:
+    for name in _CHANGING if changing else _COLUMNS:
         value = getattr(intent, name)
         if name == "failure" and value is not None:
             value = json.dumps([value.code, value.message, value.hint, value.may_be_submitted])

@@ -23,8 +23,8 @@ CREATE TABLE intents (
     generation INTEGER NOT NULL
 ) STRICT;
 CREATE UNIQUE INDEX intents_key ON intents (client, idempotency_key) WHERE idempotency_key IS NOT NULL;
-CREATE INDEX intents_open ON intents (accepted_ms) WHERE state NOT IN ('effective', 'failed', 'expired');
-CREATE INDEX intents_recent ON intents (client, accepted_ms);
+CREATE INDEX intents_open ON intents (accepted_ms, client) WHERE state NOT IN ('effective', 'failed', 'expired');
+CREATE INDEX intents_recent ON intents (client, accepted_ms, kind);
 CREATE INDEX intents_age ON intents (accepted_ms);
 CREATE INDEX intents_nonce ON intents (ss58_address, nonce) WHERE block_hash IS NOT NULL;
 CREATE INDEX intents_slot ON intents (ss58_address, netuid, mechid, signed_ms);

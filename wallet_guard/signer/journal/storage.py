@@ -20,7 +20,11 @@ from wallet_guard.signer.journal.writer import Writer
 JOURNAL_FILE = "journal.sqlite3"
 
 MAX_LOG_BYTES = 4 * 1024 * 1024
-"""4 MiB: SQLite's own default, a thousand pages. Then the log is copied into the file, and begins anew."""
+"""4 MiB: SQLite's own default, a thousand pages. Then the log is copied into the file, and written from its beginning.
+"""
+
+COMMITS_BETWEEN = 32
+"""Before the log is copied again: it keeps its length, so that alone does not say how much of it is new."""
 
 
 class JournalError(Exception):
@@ -50,6 +54,8 @@ class Journal(Reading):
         self.path = Path(folder) / JOURNAL_FILE
         self._lock = _lock_folder(Path(folder))
         self._group: _Group | None = None
+        self._commits = 0
+        """Since the log was last copied into the file."""
         self.error = ""
         """Why nothing can be written any more; "" while all is well."""
         try:
@@ -161,6 +167,7 @@ class Journal(Reading):
                 if group.begun:
                     self._db.execute("COMMIT")
                     group.begun = False
+                    self._commits += 1
                     self._check_place()
             except sqlite3.Error as error:
                 raise self._give_up(group, error) from error
@@ -169,7 +176,7 @@ class Journal(Reading):
                     self._undo(group)
         finally:
             self._group = None
-        if self.disk.log_bytes() > MAX_LOG_BYTES:
+        if self._commits >= COMMITS_BETWEEN and self.disk.log_bytes() > MAX_LOG_BYTES:
             self._empty_log()
 
     def _give_up(self, group: _Group, error: sqlite3.Error) -> JournalError:
@@ -201,6 +208,7 @@ class Journal(Reading):
 
     def _empty_log(self) -> None:
         """Copies the log into the file. The transaction before it is safe whatever comes of this; the next is not."""
+        self._commits = 0
         try:
             self._db.execute("PRAGMA wal_checkpoint(PASSIVE)")
         except sqlite3.Error as error:

@@ -39,7 +39,7 @@ class Writer:
         assert state in FOLLOWS[before], f"{state} cannot follow {before}"
         intent.state = state
         intent.version += 1
-        changed = self._execute(UPDATE, *to_row(intent), intent.id, intent.version - 1)
+        changed = self._execute(UPDATE, *to_row(intent, changing=True), intent.id, intent.version - 1)
         assert changed == 1, "an intent changed under our hands"
 
     def add_client(self, token_sha256: bytes | None, client: ClientView) -> None:
