@@ -141,6 +141,8 @@ def test_an_upgrade_of_another_shape_signs_nothing_until_allowed(bench: Any, sai
     assert refusal.code == "runtime_changed"
     assert "serve_axon changed since spec version 461" in refusal.message
     assert admin.status(bench.desk, StatusAsk()).runtime_trouble == refusal.message
+    assert bench.desk.view(bench.intent(intent)).trouble == f"runtime_changed: {refusal.message}"
+    assert bench.changes[-1].id == intent
     assert bench.seal(intent, spec_version=470).code == "runtime_unknown"
     assert (bench.intent(intent).state, bench.intent(intent).attempt) == (State.ACCEPTED, 0)
     wrong = admin.allow_runtime(bench.desk, AllowRuntime(469))

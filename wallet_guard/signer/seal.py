@@ -56,6 +56,9 @@ def learn_runtime(desk: Desk, said: ipc.Runtime) -> Done | Refusal:
     except ShapeError as error:
         return Refusal("runtime_refused", f"metadata: {error}")
     except RuntimeChangedError as error:
+        for intent in desk.journal.open_intents():
+            if intent.state is State.ACCEPTED:
+                desk.hinder(intent, "runtime_changed", str(error))
         return Refusal("runtime_changed", str(error))
     if not desk.genesis:
         with desk.journal.transaction() as writer:
