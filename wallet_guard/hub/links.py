@@ -168,6 +168,9 @@ class PeerLink(ServerLink):
         """Shows the application's certificate, as soon as it may be; `Relays.introduced` follows."""
         if key in self.knows:
             self._relay.introduced(self)
+            # Shown again, it says that the application is back: what was not acknowledged comes at once.
+            self._owed.setdefault(key, certificate)
+            self.pay()
             return
         self._owed = {name: text for name, text in self._owed.items() if not name} | {key: certificate}
         self.pay()
@@ -181,7 +184,7 @@ class PeerLink(ServerLink):
             self._shown -= 1.0
             key = next(iter(self._owed))
             super().present(self._owed.pop(key))
-            if key:
+            if key and key not in self.knows:
                 self.knows = [*self.knows[1 - KNOWN_KEYS :], key]
                 self._relay.introduced(self)
 
