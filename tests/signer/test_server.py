@@ -3,6 +3,7 @@
 import json
 import os
 import socket
+import sqlite3
 import threading
 import time
 from collections.abc import Callable
@@ -128,6 +129,101 @@ def test_many_questions_at_once_and_byte_by_byte(served: Any) -> None:
         message = peer.next()
         assert message is not None
         assert message["id"] == 7
+
+    served(play)
+
+
+def accepts(bench: Any, count: int) -> list[Accept]:
+    return [Accept(bench.token, f"key {at}", False, bench.wish(netuid=1 + at % 3)) for at in range(count)]
+
+
+def replies(peer: Peer, count: int) -> list[dict[str, Any]]:
+    """The answers and refusals to that many questions; events are passed over."""
+    found: list[dict[str, Any]] = []
+    while len(found) < count:
+        message = peer.next()
+        assert message is not None
+        if "event" not in message:
+            found.append(message)
+    return found
+
+
+def test_what_arrives_together_is_written_together(served: Any, bench: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MAX_TOGETHER_SECONDS", 60.0)
+    said: list[str] = []
+    bench.desk.journal._db.set_trace_callback(said.append)
+
+    def play(connect: Callable[[str], Peer]) -> None:
+        chain, peer = connect("chain"), connect("gateway")
+        chain.send(Pull())
+        assert chain.next() is not None
+        peer.send(*accepts(bench, 20))
+        assert [message["id"] for message in replies(peer, 20) if "answer" in message] == list(range(1, 21))
+        # The chain process is told once that there is work.
+        assert chain.next() == {"event": "work", "body": {}}
+        chain.send(Pull())
+        message = chain.next()
+        assert message is not None
+        assert len(message["answer"]["tasks"]) == 20
+
+    served(play)
+    assert said.count("COMMIT") == 1
+
+
+def test_a_refusal_among_them_undoes_nothing(served: Any, bench: Any) -> None:
+    questions = [*accepts(bench, 3), Accept(bench.token, None, False, bench.wish(netuid=99)), *accepts(bench, 5)[3:]]
+
+    def play(connect: Callable[[str], Peer]) -> None:
+        peer = connect("gateway")
+        peer.send(*questions)
+        assert ["refusal" in message for message in replies(peer, 6)] == [at == 3 for at in range(6)]
+
+    served(play)
+    assert len(bench.desk.journal.open_intents()) == 5
+
+
+def test_what_cannot_be_synced_is_told_as_not_done(served: Any, bench: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MAX_TOGETHER_SECONDS", 60.0)
+    journal = bench.desk.journal
+    true = journal._db
+
+    class Unsynced:
+        """Everything works but the commit."""
+
+        def execute(self, query: str, *values: Any) -> Any:
+            if query == "COMMIT":
+                raise sqlite3.OperationalError("disk I/O error")
+            return true.execute(query, *values)
+
+    def play(connect: Callable[[str], Peer]) -> None:
+        peer = connect("gateway")
+        peer.send(Health())
+        assert "answer" in replies(peer, 1)[0]
+        journal._db = Unsynced()
+        peer.send(*accepts(bench, 4))
+        codes = [message["refusal"]["code"] for message in replies(peer, 4)]
+        assert codes == ["journal_unavailable"] * 4
+        journal._db = true
+        peer.send(Health())
+        assert replies(peer, 1)[0]["answer"]["journal_error"]
+
+    served(play)
+    assert journal.open_intents() == []
+
+
+def test_what_comes_before_nonsense_is_answered(served: Any, bench: Any) -> None:
+    def play(connect: Callable[[str], Peer]) -> None:
+        peer = connect("gateway")
+        (first,) = accepts(bench, 1)
+        peer.socket.sendall(
+            encode_packet({"id": 1, "ask": "accept", "body": to_json(first)})
+            + encode_packet({"id": 2, "ask": "seal", "body": {}})
+            + encode_packet({"id": 3, "ask": "health", "body": {}})
+        )
+        messages = []
+        while (message := peer.next()) is not None:
+            messages.append(message)
+        assert [message["id"] for message in messages if "answer" in message] == [1]
 
     served(play)
 

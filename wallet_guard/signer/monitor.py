@@ -127,7 +127,7 @@ def answer(
     except JournalError as error:
         log.critical(str(error))
         desk.figures.journal_failed()
-        result = Refusal("journal_unavailable", str(error), "mend the disk, then restart the signer")
+        result = _unwritten(str(error))
     desk.figures.answered(socket_name, ask, time.perf_counter() - begun, result)
     if isinstance(result, Later):
         result.tell = lambda told: deliver(_packet(number, told))
@@ -138,6 +138,20 @@ def answer(
 def _packet(number: int, result: Any) -> dict[str, Any]:
     kind = "refusal" if isinstance(result, Refusal) else "answer"
     return {"id": number, kind: to_json(result)}
+
+
+def stands_alone(socket_name: str, message: dict[str, Any]) -> bool:
+    """Must this question be answered by itself? Those of an operator, and a runtime, change more than the journal."""
+    return socket_name == "admin" or message.get("ask") == Runtime.ask
+
+
+def unwritten(number: int, why: str) -> dict[str, Any]:
+    """The packet that answers a question whose answer could not be written down with its group."""
+    return _packet(number, _unwritten(why))
+
+
+def _unwritten(why: str) -> Refusal:
+    return Refusal("journal_unavailable", why, "mend the disk, then restart the signer")
 
 
 def _spring_canary(desk: Desk, question: Any) -> None:

@@ -3,6 +3,10 @@
 It waits with ``selectors`` on its listening sockets and connections, answers each whole packet as it comes, and tells
 gateways and chain processes what changed. Order of arrival is order of decision. Writes never block it: what a peer
 does not take is held up to a ceiling, then the peer is cut off.
+
+What arrived together is written together: the questions of one round share one sync of the journal, and no answer
+leaves before it (``Journal.together``). A question that is refused undoes nothing of its neighbours; where the sync
+fails, none of them happened, and each is told so.
 """
 
 import contextlib
@@ -10,9 +14,10 @@ import logging
 import selectors
 import socket
 import time
+from collections import deque
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from wallet_guard.ipc.packets import (
     MAX_ASKER_PACKET_BYTES,
@@ -26,7 +31,7 @@ from wallet_guard.ipc.records import to_json
 from wallet_guard.signer import explain, follow
 from wallet_guard.signer.desk import MAX_DENIALS_A_MINUTE, Desk
 from wallet_guard.signer.journal import Intent, JournalError
-from wallet_guard.signer.monitor import NonsenseError, answer
+from wallet_guard.signer.monitor import NonsenseError, answer, stands_alone, unwritten
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +46,13 @@ MAX_CONNECTIONS = 16
 
 MAX_UNSENT_BYTES = 8 * 1024 * 1024
 """What a peer may leave unread before it is cut off."""
+
+MAX_TOGETHER_SECONDS = 0.01
+"""How long questions are answered before what they wrote is synced: so late, and one sync, may a signature be that was
+made before a lock."""
+
+MAX_TOGETHER_BYTES = 1024 * 1024
+"""Answers held until that sync."""
 
 STRANGERS_SECONDS = 60.0
 
@@ -58,6 +70,16 @@ class _Connection:
         # Only the chain process has something big to say: runtime metadata.
         self.reader = PacketReader(MAX_PACKET_BYTES if name == "chain" else MAX_ASKER_PACKET_BYTES)
         self.unsent = bytearray()
+        self.nonsense = ""
+        """What it said that ends the connection, once all before it is answered."""
+
+
+class _Held(NamedTuple):
+    """A packet that leaves once what it says is on disk; ``number`` is that of the question, None of an event."""
+
+    connection: _Connection
+    packet: bytes
+    number: int | None
 
 
 class Server:
@@ -82,6 +104,12 @@ class Server:
         desk.peers = lambda: {
             name: sum(connection.name == name for connection in self._connections) for name in listeners
         }
+        self._asked: deque[tuple[_Connection, dict[str, Any]]] = deque()
+        self._held: list[_Held] | None = None
+        """Packets of the group at hand; None between groups."""
+        self._held_bytes = 0
+        self._has_work = False
+        """Chain processes shall be told at the end of the group, once."""
         self._stopping = False
         self._tick_due = 0.0
         self._counted_due = time.monotonic() + STRANGERS_SECONDS
@@ -111,6 +139,7 @@ class Server:
                     self._accept(key.fileobj, key.data)
                 else:
                     self._serve(key.data, events)
+            self._answer_all()
             self._tick()
             self._alive()
         for connection in list(self._connections):
@@ -182,29 +211,87 @@ class Server:
                 if not data:
                     self._drop(connection, "")
                     return
-                for message in connection.reader.feed(data):
-                    self._answer(connection, message)
-                    if connection not in self._connections:
-                        # Cut off meanwhile: what it still asks would be answered into memory that nobody empties.
-                        return
+                self._asked.extend((connection, message) for message in connection.reader.feed(data))
         except BlockingIOError:
             return
-        except (PacketError, NonsenseError) as error:
+        except PacketError as error:
             self._drop(connection, f"it spoke nonsense: {error}")
         except OSError as error:
             self._drop(connection, f"it broke: {error}")
 
+    def _answer_all(self) -> None:
+        """Everything that was asked in this round, in its order."""
+        while self._asked:
+            connection, message = self._asked[0]
+            if stands_alone(connection.name, message):
+                self._asked.popleft()
+                self._answer(connection, message)
+                self._end_nonsense([connection])
+            else:
+                self._answer_together()
+
+    def _answer_together(self) -> None:
+        """As much as comes before the next question that stands alone: answered, synced once, then sent."""
+        held: list[_Held] = []
+        self._held, lost = held, ""
+        ends, asked = time.monotonic() + MAX_TOGETHER_SECONDS, list[_Connection]()
+        self._held_bytes, self._has_work = 0, False
+        try:
+            with self._desk.journal.together():
+                while self._asked and not stands_alone(self._asked[0][0].name, self._asked[0][1]):
+                    connection, message = self._asked.popleft()
+                    asked.append(connection)
+                    self._answer(connection, message)
+                    if time.monotonic() > ends or self._held_bytes > MAX_TOGETHER_BYTES:
+                        break
+        except JournalError as error:
+            log.critical(str(error))
+            lost = str(error)
+        finally:
+            self._held = None
+        for each in held:
+            if not lost:
+                self._write(each.connection, each.packet)
+            elif each.number is not None:
+                self._send(each.connection, unwritten(each.number, lost))
+        if self._has_work and not lost:
+            self._tell_work()
+        self._end_nonsense(asked)
+
     def _answer(self, connection: _Connection, message: dict[str, Any]) -> None:
-        reply = answer(self._desk, connection.name, message, partial(self._send, connection))
+        if connection not in self._connections or connection.nonsense:
+            # Cut off meanwhile: what it still asks would be answered into memory that nobody empties.
+            return
+        try:
+            reply = answer(self._desk, connection.name, message, partial(self._send, connection))
+        except NonsenseError as error:
+            connection.nonsense = str(error)
+            return
         if reply is not None:
             self._send(connection, reply)
 
+    def _end_nonsense(self, connections: list[_Connection]) -> None:
+        for connection in connections:
+            if connection.nonsense:
+                self._drop(connection, f"it spoke nonsense: {connection.nonsense}")
+
     def _send(self, connection: _Connection, message: dict[str, Any]) -> None:
+        packet = encode_packet(message)
+        if self._held is None:
+            self._write(connection, packet)
+        else:
+            self._held_bytes += len(packet)
+            self._held.append(_Held(connection, packet, message.get("id")))
+
+    def _write(self, connection: _Connection, packet: bytes) -> None:
         if connection not in self._connections:
             # Gone before an answer that came later.
             return
-        connection.unsent += encode_packet(message)
-        self._flush(connection)
+        connection.unsent += packet
+        try:
+            self._flush(connection)
+        except OSError as error:
+            self._drop(connection, f"it broke: {error}")
 
     def _flush(self, connection: _Connection) -> None:
         if connection not in self._connections:
@@ -230,13 +317,13 @@ class Server:
 
     def _tell(self, name: str, event: str, body: Any) -> None:
         for connection in [each for each in self._connections if each.name == name]:
-            try:
-                self._send(connection, {"event": event, "body": body})
-            except OSError as error:
-                self._drop(connection, f"it broke: {error}")
+            self._send(connection, {"event": event, "body": body})
 
     def _tell_change(self, intent: Intent) -> None:
         self._tell("gateway", "intent", to_json(self._desk.view(intent)))
 
     def _tell_work(self) -> None:
+        if self._held is not None:
+            self._has_work = True
+            return
         self._tell("chain", "work", {})

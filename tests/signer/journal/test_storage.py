@@ -1,10 +1,12 @@
 """The journal: what was committed is there, what was not is not, and after a fault nothing more is written."""
 
 import fcntl
+import json
 import os
 import sqlite3
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -209,3 +211,100 @@ def test_an_open_folder_is_refused(tmp_path: Path) -> None:
 
 
 # The nonce lane and the slots -----------------------------------------------------------------------------------------
+
+
+# Steps that become durable together -----------------------------------------------------------------------------------
+
+
+def statements(journal: Journal) -> list[str]:
+    """What SQLite is asked from now on, COMMITs and the like."""
+    said: list[str] = []
+    journal._db.set_trace_callback(said.append)
+    return said
+
+
+def test_steps_together_are_one_commit(journal: Journal, an_intent: Any) -> None:
+    said = statements(journal)
+    with journal.together():
+        for name in "abc":
+            write(journal, an_intent(name))
+    assert [text for text in said if text in ("BEGIN IMMEDIATE", "COMMIT")] == ["BEGIN IMMEDIATE", "COMMIT"]
+    assert [intent.id for intent in journal.open_intents()] == ["a", "b", "c"]
+    assert verify_chain(journal.records()) == journal.audit_head
+
+
+def test_a_group_that_writes_nothing_asks_the_disk_for_nothing(journal: Journal) -> None:
+    said = statements(journal)
+    with journal.together():
+        journal.open_intents()
+    assert not [text for text in said if not text.startswith("SELECT")]
+
+
+@pytest.mark.parametrize("refused", [0, 1, 2])
+def test_a_step_that_is_taken_back_leaves_its_neighbours(journal: Journal, an_intent: Any, refused: int) -> None:
+    def step(at: int) -> None:
+        with journal.transaction() as writer:
+            writer.add_intent(an_intent(str(at)))
+            writer.record(1, "accepted", "node", intent=str(at))
+            if at == refused:
+                raise KeyError
+
+    with journal.together():
+        for at in range(3):
+            with suppress(KeyError):
+                step(at)
+    kept = [str(at) for at in range(3) if at != refused]
+    assert [intent.id for intent in journal.open_intents()] == kept
+    assert [json.loads(record.body)["intent"] for record in journal.records()] == kept
+    assert verify_chain(journal.records()) == journal.audit_head
+
+
+def test_a_group_that_is_left_by_an_error_never_was(journal: Journal, an_intent: Any) -> None:
+    with pytest.raises(KeyError), journal.together():
+        write(journal, an_intent())
+        raise KeyError
+    assert journal.intent("a") is None
+    assert journal.audit_head == (0, bytes(32))
+    write(journal, an_intent())
+    assert verify_chain(journal.records()) == journal.audit_head
+
+
+@pytest.mark.parametrize("at", range(1, 10))
+@pytest.mark.parametrize("after", [False, True])
+def test_after_any_failed_statement_nothing_of_the_group_is_read(
+    tmp_path: Path, at: int, after: bool, an_intent: Any, add: Any
+) -> None:
+    """BEGIN, two inserts, SAVEPOINT, two inserts, RELEASE, COMMIT; the last row fails nothing."""
+    journal = Journal(tmp_path / "state")
+    add(journal, an_intent())
+    true = journal._db
+    journal._db = Faulty(true, at, after=after)  # type: ignore[assignment]
+    fails = at < 9
+    with suppress(JournalError), journal.together():
+        for name in ("b", "c"):
+            with suppress(JournalError):
+                write(journal, an_intent(name))
+        said = True
+    journal._db = true
+    assert said
+    committed = (at == 8 and after) or not fails
+    assert [intent.id for intent in journal.open_intents()] == (["a", "b", "c"] if committed else ["a"])
+    assert bool(journal.error) == fails
+    journal.close()
+    journal = Journal(tmp_path / "state")
+    assert [intent.id for intent in journal.open_intents()] == (["a", "b", "c"] if committed else ["a"])
+    assert verify_chain(journal.records()) == journal.audit_head
+    journal.close()
+
+
+def test_after_a_lost_step_the_rest_of_its_group_is_refused(journal: Journal, an_intent: Any) -> None:
+    true = journal._db
+    with pytest.raises(JournalError), journal.together():
+        write(journal, an_intent())
+        journal._db = Faulty(true, 1)  # type: ignore[assignment]
+        with pytest.raises(JournalError):
+            write(journal, an_intent("b"))
+        journal._db = true
+        with pytest.raises(JournalError):
+            write(journal, an_intent("c"))
+    assert journal.open_intents() == []
