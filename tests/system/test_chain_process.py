@@ -303,8 +303,8 @@ def test_a_refusal_of_the_pool_is_named(devnet: Devnet, guard: Guard) -> None:
 def test_forged_metadata_signs_nothing(make_devnet: Callable[..., Devnet], make_guard: Callable[..., Guard]) -> None:
     devnet = make_devnet()
     devnet.fault("lie_metadata", swap=["set_weights", "serve_axon"])
-    guard = make_guard(devnet, genesis=devnet.genesis)
-    guard.until(guard.accept().intent, lambda view: "forged" in view.trouble)
+    guard = make_guard(devnet, genesis=devnet.genesis, wait=False)
+    guard.until(guard.accept().intent, lambda view: "it is forged, or newer" in view.trouble)
     assert devnet.extrinsics() == []
 
 
