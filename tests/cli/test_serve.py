@@ -1,10 +1,11 @@
+import dataclasses
 import stat
 from pathlib import Path
 
 import pytest
 
 from wallet_guard.cli.serve import make_supervisor
-from wallet_guard.host.config import ConfigurationError
+from wallet_guard.host.config import ConfigurationError, HubConfig
 
 
 @pytest.fixture
@@ -30,6 +31,22 @@ def test_only_the_signer_gets_the_signers_sockets(services, config):
 
 def test_only_the_signer_is_told_that_this_is_development(services):
     assert [name for name, service in services.items() if "--development" in service.command] == ["signer"]
+
+
+def test_a_hub_runs_where_it_is_enabled_with_its_sockets_in_the_hands_of_who_answers_there(config):
+    signer = dataclasses.replace(config.signer, hub_hotkeys=config.signer.hotkeys)
+    supervisor = make_supervisor(dataclasses.replace(config, signer=signer, hub=HubConfig(True, "v/d", 2)))
+    services = {service.name: service for service in supervisor._services}
+    try:
+        assert list(services) == ["signer", "chain", "hub", "gateway"]
+        assert "hub" in services["signer"].sockets
+        assert list(services["chain"].sockets) == ["chain-hub"]
+        assert not services["hub"].sockets
+    finally:
+        supervisor._stop_all()
+        for service in services.values():
+            for listener in service.sockets.values():
+                listener.close()
 
 
 def test_refuses_a_run_folder_that_others_can_enter(config):

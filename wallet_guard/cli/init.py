@@ -35,9 +35,12 @@ policy = "policy.toml"
 #deadline_seconds = 300
 # How much of the weight the subnet's own limits may move before we refuse to sign (0 to 1).
 #max_shift = 0.5
-# Users that the two other processes run as, where they are not the signer's own.
+# Users that the other processes run as, where they are not the signer's own.
 #gateway_user = "wallet-guard-gateway"
 #chain_user = "wallet-guard-chain"
+# What the hub may greet miners for, and its user.
+#hub_hotkeys = ["validator/default"]
+#hub_user = "wallet-guard-hub"
 
 [chain]
 # finney, test or local.
@@ -60,6 +63,18 @@ tcp = {tcp}
 #tls_client_ca = "/path/to/authorities.pem"
 # Let tokens travel readable beyond this host: only inside a tunnel.
 #tokens_in_clear = false
+
+# Where miners come in, for messages; 'serve' runs it where it is enabled. See hardening/btws.md.
+[hub]
+#enabled = true
+# One of [signer] hub_hotkeys, and the subnet whose registered hotkeys may connect.
+#hotkey = "validator/default"
+#netuid = 2
+# An address that is not loopback wants tls_certificate and tls_key, or messages_in_clear.
+#tcp = ["127.0.0.1:8091"]
+# Hotkeys (addresses) that may connect though they are not registered, and those that may not.
+#allow = []
+#deny = []
 """
 
 

@@ -1,6 +1,6 @@
-"""``wallet-guard serve``: signer, chain and gateway under one supervisor, without systemd and without root.
+"""``wallet-guard serve``: signer, chain, gateway and hub (where enabled) in one place, without systemd and without root.
 
-For development and trials: all three run as one user, in one environment, so a captured SDK could reach the keys. The
+For development and trials: all of them run as one user, in one environment, so a captured SDK could reach the keys. The
 README's guide for a real validator keeps them apart.
 """
 
@@ -25,7 +25,7 @@ SIGNER_SOCKETS = {"gateway": 0o660, "chain": 0o660, "admin": 0o600}
 def add_words(parsers: Any) -> None:
     """``serve``."""
     parser = parsers.add_parser(
-        "serve", help="run signer, chain and gateway here (development; see README for production)"
+        "serve", help="run signer, chain, gateway and hub here (development; see README for production)"
     )
     add_config_option(parser)
     parser.set_defaults(answer=serve)
@@ -54,13 +54,17 @@ def serve(chosen: argparse.Namespace) -> int:
 
 
 def make_supervisor(config: Config) -> Supervisor:
-    """The three processes in their order: the one that decides first, the one that clients see last."""
+    """The processes in their order: the one that decides first, the one that clients see last."""
     ensure_private_folder(config.run)
-    sockets = {name: listen_unix(config.socket(name), mode) for name, mode in SIGNER_SOCKETS.items()}
+    modes = SIGNER_SOCKETS | ({"hub": 0o660} if config.hub.enabled else {})
+    sockets = {name: listen_unix(config.socket(name), mode) for name, mode in modes.items()}
+    members = {"chain-hub": listen_unix(config.metagraph_socket, 0o660)} if config.hub.enabled else {}
     file = os.path.abspath(config.path)
     services = [
         Service("signer", own_program("wallet_guard.signer", "--config", file, "--development"), sockets),
-        Service("chain", own_program("wallet_guard.chain", "--config", file)),
+        Service("chain", own_program("wallet_guard.chain", "--config", file), members),
         Service("gateway", own_program("wallet_guard.gateway", "--config", file)),
     ]
+    if config.hub.enabled:
+        services.insert(2, Service("hub", own_program("wallet_guard.hub", "--config", file)))
     return Supervisor(services, config.run)

@@ -132,6 +132,8 @@ class HubConfig:
     """PEM file of its private key, mode 0600 or 0400."""
     messages_in_clear: bool = False
     """Accept that others may read the messages (not alter them): they are signed, not secret."""
+    metagraph: str = ""
+    """Path of the socket where the chain process answers it; "" is chain-hub.sock in the run folder."""
     allow: tuple[str, ...] = ()
     """Addresses (ss58) of hotkeys that may connect though they are not registered."""
     deny: tuple[str, ...] = ()
@@ -163,7 +165,7 @@ class Config:
     @property
     def metagraph_socket(self) -> str:
         """Path of the chain process's socket, where the hub asks who is registered."""
-        return str(Path(self.run) / "chain-hub.sock")
+        return self.hub.metagraph or str(Path(self.run) / "chain-hub.sock")
 
     @property
     def client_socket(self) -> str:
