@@ -1,4 +1,4 @@
-"""``wallet-guard serve``: signer, chain, gateway and hub (where enabled) in one place, without systemd and without root.
+"""``wallet-guard serve``: signer, chain, gateway and, where enabled, hub together, without systemd and without root.
 
 For development and trials: all of them run as one user, in one environment, so a captured SDK could reach the keys. The
 README's guide for a real validator keeps them apart.
