@@ -54,7 +54,7 @@ def test_is_off_unless_asked_for(connect, nobody, key):
 
 def test_sets_weights_where_nobody_listens(connect, nobody, key, local, caplog):
     service = connect(nobody, wallet_path=key, fallback_local=local)
-    success, message = result = service.set_weights(2, [1, 2], [3, 4], version_key=5, timeout=0.2)
+    success, message = result = service.set_weights(2, [1, 2], [3, 4], version_key=5, timeout=1.0)
     assert (success, message) == (True, "by the local wallet: Success")
     assert (result.local, result.fallbacks, result.submitted) == (True, 1, "yes")
     assert local.calls == [{"netuid": 2, "uids": [1, 2], "weights": [3, 4], "version_key": 5}]
@@ -199,12 +199,12 @@ def test_a_mapping_is_said_in_the_sdks_way(connect, nobody, key, local, caplog):
 def test_a_local_failure_says_both(connect, nobody, key):
     local = Local(SimpleNamespace(success=False, message="too fast"))
     service = connect(nobody, wallet_path=key, fallback_local=local)
-    result = service.set_weights(2, [1], [1], timeout=0.2)
+    result = service.set_weights(2, [1], [1], timeout=1.0)
     assert (result.success, result.code, result.submitted) == (False, "local_wallet_failed", "maybe")
     assert "too fast" in result.message
     assert "nobody listens there" in result.hint
     with pytest.raises(ServiceUnreachable, match="too fast"):
-        service.set_weights(2, [1], [1], timeout=0.2, raise_errors=True)
+        service.set_weights(2, [1], [1], timeout=1.0, raise_errors=True)
 
 
 @pytest.mark.parametrize("kind", ["coroutine function", "function that gives a coroutine"])
