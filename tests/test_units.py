@@ -7,13 +7,21 @@ from pathlib import Path
 
 import pytest
 
+from wallet_guard.chain.__main__ import HUB_SOCKET
 from wallet_guard.gateway.__main__ import LIMITS
 from wallet_guard.gateway.listeners import INHERITED_PREFIX
+from wallet_guard.hub.__main__ import INHERITED_PREFIX as PEERS
+from wallet_guard.realtime.limits import VALIDATOR_LIMITS
 from wallet_guard.signer.__main__ import MODES
 
 UNITS = Path(__file__).parents[1] / "systemd"
 
-EXPOSURE = {"wallet-guard-signer.service": 0.4, "wallet-guard.service": 1.2, "wallet-guard-chain.service": 1.5}
+EXPOSURE = {
+    "wallet-guard-signer.service": 0.4,
+    "wallet-guard.service": 1.2,
+    "wallet-guard-chain.service": 1.5,
+    "wallet-guard-hub.service": 1.3,
+}
 """Ceilings of `systemd-analyze security`: 0 is nothing left to take away, 10 is a bare service."""
 
 SERVICES = tuple(EXPOSURE)
@@ -127,16 +135,23 @@ def test_nothing_is_executable_where_something_is_writable(unit):
     assert "~memfd_create" in found["SystemCallFilter"]
 
 
-@pytest.mark.parametrize("unit", ["wallet-guard-signer.service", "wallet-guard.service"])
-def test_signer_and_gateway_have_no_network_and_see_real_uids(unit):
+WITHOUT_NETWORK = ("wallet-guard-signer.service", "wallet-guard.service", "wallet-guard-hub.service")
+
+
+@pytest.mark.parametrize("unit", WITHOUT_NETWORK)
+def test_all_but_the_chain_process_have_no_network(unit):
     found = settings(unit)
     assert found["PrivateNetwork"] == ["yes"]
     assert found["RestrictAddressFamilies"] == ["AF_UNIX"]
     assert found["IPAddressDeny"] == ["any"]
-    assert "PrivateUsers" not in found
 
 
-# The hub's socket belongs to its process, which is none of these three.
+@pytest.mark.parametrize("unit", WITHOUT_NETWORK[:2])
+def test_signer_and_gateway_see_real_uids(unit):
+    assert "PrivateUsers" not in settings(unit)
+
+
+# The hub's sockets are there only where it is enabled, so the units that own them must not want them.
 @pytest.mark.parametrize("name", sorted(MODES.keys() - {"hub"}))
 def test_the_signer_is_given_the_sockets_that_it_expects(name):
     socket = settings(f"wallet-guard-signer-{name}.socket")
@@ -161,3 +176,40 @@ def test_by_default_tcp_is_for_this_host():
     found = settings("wallet-guard-tcp.socket")
     assert found["ListenStream"] == ["127.0.0.1:8000"]
     assert (found["IPAddressDeny"], found["IPAddressAllow"]) == (["any"], ["localhost"])
+
+
+@pytest.mark.parametrize(
+    ("socket", "service", "name", "path"),
+    [
+        ("wallet-guard-signer-hub", "wallet-guard-signer.service", "hub", "/run/wallet-guard/signer-hub.sock"),
+        ("wallet-guard-chain-hub", "wallet-guard-chain.service", HUB_SOCKET, "/run/wallet-guard/chain-hub.sock"),
+    ],
+)
+def test_the_hub_asks_on_sockets_that_only_its_group_can_open(socket, service, name, path):
+    found = settings(f"{socket}.socket")
+    assert (found["Service"], found["FileDescriptorName"], found["ListenStream"]) == ([service], [name], [path])
+    assert (found["SocketUser"], found["SocketGroup"], found["SocketMode"]) == (
+        ["root"],
+        ["wallet-guard-hub"],
+        ["0660"],
+    )
+    assert f"{socket}.socket" in settings("wallet-guard-hub.service")["Requires"][0].split()
+    assert f"{socket}.socket" not in (UNITS / service).read_text()
+
+
+def test_the_hub_is_given_a_socket_for_peers_of_this_host():
+    found = settings("wallet-guard-hub.socket")
+    assert found["FileDescriptorName"][0].startswith(PEERS)
+    assert found["ListenStream"] == ["127.0.0.1:8091"]
+    assert (found["IPAddressDeny"], found["IPAddressAllow"]) == (["any"], ["localhost"])
+    assert settings("wallet-guard-hub.service")["Sockets"] == ["wallet-guard-hub.socket"]
+
+
+def test_the_hub_may_open_what_its_ceiling_on_connections_says():
+    (files,) = settings("wallet-guard-hub.service")["LimitNOFILE"]
+    assert int(files) >= VALIDATOR_LIMITS.max_connections + 256
+
+
+def test_the_hub_starts_with_the_guard_where_it_is_enabled():
+    assert "WantedBy=wallet-guard.service" in (UNITS / "wallet-guard-hub.service").read_text()
+    assert "hub" not in settings("wallet-guard.service").get("Wants", [""])[0]

@@ -70,8 +70,8 @@ def test_every_file_goes_where_systemd_looks(tmp_path):
 
 def test_every_unit_that_is_enabled_or_removed_exists():
     units = {path.name for path in (ROOT / "systemd").iterdir() if path.suffix in (".service", ".socket")}
-    assert {*install.SERVICES, *install.SOCKETS} == units
-    for name in install.ENABLED:
+    assert {*install.SERVICES, *install.SOCKETS, *install.HUB} == units
+    for name in (*install.ENABLED, *install.HUB):
         assert "[Install]" in (ROOT / "systemd" / name).read_text()
 
 
@@ -129,3 +129,22 @@ def test_the_words_are_known():
     parser = argparse.ArgumentParser()
     install.add_words(parser.add_subparsers())
     assert parser.parse_args(["uninstall", "--apply"]).apply
+
+
+def test_a_hub_is_configured_where_it_is_asked_for_and_only_there(chosen, tmp_path):
+    def configured(*words):
+        (tmp_path / "c.toml").write_bytes(configuration(chosen(*words)))
+        return load_config(tmp_path / "c.toml")
+
+    assert not configured().hub.enabled
+    config = configured("--hub", "7", "--hotkey", "v/a", "--hotkey", "v/b")
+    assert (config.hub.enabled, config.hub.hotkey, config.hub.netuid) == (True, "v/a", 7)
+    assert (config.signer.hub_hotkeys, config.signer.hub_user) == (("v/a",), "wallet-guard-hub")
+
+
+def test_a_hub_beside_a_configuration_without_one_is_refused_with_what_to_add(tmp_path):
+    layout = Layout(tmp_path)
+    layout.config.parent.mkdir(parents=True)
+    layout.config.write_text('run = "/x"\n[signer]\nstate = "/x"\n')
+    with pytest.raises(CommandError, match=r"expected \[hub\] enabled = true"):
+        installing(layout, find_distribution(str(ROOT)), "/usr/bin/python3", b"", hub=True)

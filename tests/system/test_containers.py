@@ -101,12 +101,15 @@ def house(tmp_path_factory):
         "network": "local",
         "chain_endpoint": "ws://devnet:9944",
         "block_time": "1",
+        "hub_netuid": "2",
         "PATH": f"{Path(compose_program()).parent}:{os.environ['PATH']}",
     }
     here = folder / "tree/hardening/containers"
 
     def compose(*words, **options):
-        return run("podman-compose", "--profile", "devnet", *words, cwd=here, env=environment, **options)
+        return run(
+            "podman-compose", "--profile", "devnet", "--profile", "hub", *words, cwd=here, env=environment, **options
+        )
 
     try:
         begun = time.monotonic()
@@ -166,7 +169,17 @@ def test_killed_containers_come_back_and_the_journal_lives(house):
     assert int(run(*words).split()[0]) > before > 0
 
 
-PYTHON = {"signer": "guard", "service": "guard", "chain": "chain"}
+PYTHON = {"signer": "guard", "service": "guard", "chain": "chain", "hub": "guard"}
+
+
+def test_the_hub_has_a_certificate_and_knows_who_is_registered(house):
+    ends = time.monotonic() + 60
+    while '"status":"ok"' not in ask("http://127.0.0.1:8091/ws/health").replace(" ", ""):
+        assert time.monotonic() < ends, house("logs", "wallet-hub", "wallet-signer", "wallet-chain")
+        time.sleep(0.3)
+    said = house("logs", "wallet-hub")
+    assert "greets for" in said
+    assert "cannot be told" not in said.rpartition("greets for")[2]
 
 
 def inside(name, code):
@@ -198,7 +211,7 @@ def test_no_container_has_root_capabilities_or_a_writable_root(house, name):
     assert "Read-only file system" in inside(name, "open('/opt/x', 'w')")
 
 
-@pytest.mark.parametrize("name", ["service", "chain"])
+@pytest.mark.parametrize("name", ["service", "chain", "hub"])
 def test_keys_and_journal_are_in_the_signers_container_alone(house, name):
     wait_ready(house)
     assert inside(
@@ -216,3 +229,16 @@ def test_the_configuration_that_a_container_writes_is_one_that_loads(tmp_path):
     config = load_config(tmp_path / "c.toml")
     assert config.chain.endpoints == ("ws://a:1", "ws://b:2")
     assert config.signer.hotkeys == ("v/a", "v/b")
+    assert not config.hub.enabled
+
+
+def test_a_hub_is_configured_where_its_subnet_is_named(tmp_path):
+    from wallet_guard.host.config import load_config
+
+    environment = {"network": "local", "hotkeys": "v/a,v/b", "hub_netuid": "2"}
+    code = f"import sys; sys.path.insert(0, {str(HERE)!r}); import start; print(start.configuration({environment!r}))"
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    (tmp_path / "c.toml").write_text(said)
+    config = load_config(tmp_path / "c.toml")
+    assert (config.hub.enabled, config.hub.hotkey, config.hub.netuid) == (True, "v/a", 2)
+    assert config.signer.hub_hotkeys == ("v/a",)

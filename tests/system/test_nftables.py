@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 RULES = Path(__file__).parents[2] / "hardening/nftables"
-SIGNER, GATEWAY, CHAIN, OTHER = 4001, 4002, 4003, 4004
+SIGNER, GATEWAY, CHAIN, OTHER, HUB = 4001, 4002, 4003, 4004, 4005
 ENDPOINT = ("10.78.0.2", 9944)
 GUARD = f"wgg{os.getpid()}"
 OUTSIDE = f"wgc{os.getpid()}"
@@ -109,6 +109,7 @@ def net():
             (OUTSIDE, 0, ["10.78.0.2:9944", "10.78.0.2:9000", "10.78.0.3:9944"]),
             (NODES, 0, ["10.79.0.2:9000"]),
             (GUARD, GATEWAY, ["0.0.0.0:8443"]),
+            (GUARD, HUB, ["0.0.0.0:8091"]),
             (GUARD, OTHER, ["0.0.0.0:7000"]),
         ]
         python = "/usr/bin/python3" if Path("/usr/bin/python3").exists() else sys.executable
@@ -130,7 +131,7 @@ def net():
 def load(name, **defines):
     """Loads a flavour into the guard's namespace, with this test's uids and addresses in place of names."""
     text = (RULES / name).read_text()
-    values = {"signer": SIGNER, "gateway": GATEWAY, "chain_process": CHAIN, **defines}
+    values = {"signer": SIGNER, "gateway": GATEWAY, "chain_process": CHAIN, "hub": HUB, **defines}
     for define, value in values.items():
         text, count = re.subn(rf"(?m)^define {define} = .*$", f"define {define} = {value}", text)
         assert count == 1, define
@@ -165,8 +166,10 @@ def test_on_a_single_host_each_uid_reaches_its_own(net, tmp_path):
     assert net(GUARD, CHAIN, *EVERYWHERE) == ["open", *["rejected"] * 4]
     assert net(GUARD, SIGNER, *EVERYWHERE) == ["rejected"] * 5
     assert net(GUARD, GATEWAY, *EVERYWHERE) == ["rejected"] * 5
+    assert net(GUARD, HUB, *EVERYWHERE) == ["rejected"] * 5
     assert net(GUARD, OTHER, *EVERYWHERE) == ["open"] * 5, "the gateway answers, and others are left alone"
     assert net(OUTSIDE, 0, "10.78.0.1:8443", "10.78.0.1:7000") == ["dropped", "open"]
+    assert net(OUTSIDE, 0, "10.78.0.1:8091") == ["open"], "the hub answers miners from anywhere"
     assert net(NODES, 0, "10.79.0.1:8443") == ["dropped"]
 
 
@@ -181,8 +184,10 @@ def test_on_a_host_of_its_own_nodes_come_in_by_the_private_link_alone(net, tmp_p
     refresh(tmp_path, "ws://10.78.0.2:9944")
     assert net(NODES, 0, "10.79.0.1:8443", "10.79.0.1:7000") == ["open", "dropped"]
     assert net(OUTSIDE, 0, "10.78.0.1:8443", "10.78.0.1:7000") == ["dropped", "dropped"]
+    for space, address in ((OUTSIDE, "10.78.0.1"), (NODES, "10.79.0.1")):
+        assert net(space, 0, f"{address}:8091") == ["open"], "the hub answers miners from anywhere"
     assert net(GUARD, CHAIN, *EVERYWHERE) == ["open", *["rejected"] * 4]
-    for uid in (SIGNER, GATEWAY):
+    for uid in (SIGNER, GATEWAY, HUB):
         assert net(GUARD, uid, *EVERYWHERE) == ["rejected"] * 5
     assert net(GUARD, OTHER, *EVERYWHERE[:4]) == ["rejected"] * 4
     assert net(NODES, 0, "10.78.0.2:9944") == ["dropped"], "nothing is forwarded"

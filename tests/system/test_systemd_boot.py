@@ -29,8 +29,12 @@ SERVICES = {
     "signer": "wallet-guard-signer.service",
     "gateway": "wallet-guard.service",
     "chain": "wallet-guard-chain.service",
+    "hub": "wallet-guard-hub.service",
 }
-SOCKETS = ("gateway.sock", "signer-admin.sock", "signer-chain.sock", "signer-gateway.sock")
+SOCKETS = (
+    *("gateway.sock", "chain-hub.sock"),
+    *("signer-admin.sock", "signer-chain.sock", "signer-gateway.sock", "signer-hub.sock"),
+)
 
 MISSING = subprocess.run([TOOL, "missing"], capture_output=True, text=True, check=False).stdout.split("\n")[:-1]
 
@@ -164,6 +168,7 @@ def box(tmp_path_factory):
 
 PIP = "export PIP_NO_INDEX=1 PIP_FIND_LINKS=/wheels PIP_ROOT_USER_ACTION=ignore PIP_DISABLE_PIP_VERSION_CHECK=1"
 INSTALL = f"/root/operator/bin/wallet-guard install --system --network local --endpoint ws://{ENDPOINT} --block-time 1"
+INSTALL += " --hub 2"
 
 
 def test_installs_what_it_showed_before(box):
@@ -174,7 +179,7 @@ def test_installs_what_it_showed_before(box):
         "cp -r /test/old /root/source; python3 -m venv /root/operator; /root/operator/bin/pip install -q /root/source"
     )
     shown = box.shell(f"{PIP}; {INSTALL} --from /root/source")
-    assert "nothing was changed; 18 steps to do with --apply" in shown
+    assert "nothing was changed; 23 steps to do with --apply" in shown
     assert box.try_run("ls", "/opt/wallet-guard").returncode != 0
     begun = time.monotonic()
     done = box.shell(f"{PIP}; {INSTALL} --from /root/source --apply")
@@ -220,18 +225,37 @@ def test_starts_with_one_word(box):
     box.run("systemctl", "start", "wallet-guard")
     say(f"systemctl start wallet-guard: {time.monotonic() - begun:.1f} s")
     box.wait("every part is ready", box.ready)
-    assert [box.active(unit) for unit in SERVICES.values()] == ["active"] * 3
+    assert [box.active(unit) for unit in SERVICES.values()] == ["active"] * len(SERVICES)
     box.token = box.run("wallet-guard", "client", "add", "my-validator", "--netuid", "2", "--per-hour", "10000").strip()
     status = box.run("wallet-guard", "status")
     say(f"wallet-guard status:\n{status}")
     assert "version 0.0.9" in status
     sockets = box.shell("stat -c '%n %U %G %a' /run/wallet-guard/*").splitlines()
     assert [line.removeprefix("/run/wallet-guard/") for line in sockets] == [
+        "chain-hub.sock root wallet-guard-hub 660",
         "gateway.sock root wallet-guard 660",
         "signer-admin.sock root root 600",
         "signer-chain.sock root wallet-guard-chain 660",
         "signer-gateway.sock root wallet-guard-gateway 660",
+        "signer-hub.sock root wallet-guard-hub 660",
     ]
+
+
+def test_the_hub_greets_with_a_certificate_of_the_signer_and_knows_who_is_registered(box):
+    def health():
+        return json.loads(box.try_run("curl", "-sf", "-m5", "http://127.0.0.1:8091/ws/health").stdout or "{}")
+
+    box.wait("the hub has its certificate", lambda: health().get("status") == "ok")
+    said = box.journal("-u", SERVICES["hub"])
+    assert "greets for 5GrwvaEF5zXb26Fz9rcQpDWS57CtERHpNehXCPcNoHGKutQY on subnet 2" in said
+    assert "cannot be told" not in said.rpartition("greets for")[2]
+    metrics = box.run("curl", "-sf", "-m5", "http://127.0.0.1:8091/metrics")
+    assert "btws_connections 0" in metrics
+    opening = ("-H", "Connection: Upgrade", "-H", "Upgrade: websocket", "-H", "Sec-WebSocket-Version: 13")
+    key = ("-H", "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==", "-H", "Sec-WebSocket-Protocol: btws.1")
+    refused = box.run("curl", "-s", "-m5", *opening, *key, "http://127.0.0.1:8091/ws")
+    say(f"a stranger at the hub: {refused.strip()}")
+    assert json.loads(refused)["error"]["code"] == "format"
 
 
 @pytest.mark.parametrize("door", ["unix", "tcp"])
@@ -261,9 +285,9 @@ def test_refuses_a_wrong_token(box):
 @pytest.mark.parametrize("name", SOCKETS[1:])
 def test_the_signers_sockets_are_closed_to_others(box, name):
     script = f"import socket; socket.socket(socket.AF_UNIX).connect('/run/wallet-guard/{name}')"
-    for user in ("node", "stranger", "wallet-guard-chain", "wallet-guard-gateway"):
+    for user in ("node", "stranger", "wallet-guard-chain", "wallet-guard-gateway", "wallet-guard-hub"):
         done = box.try_run("setpriv", f"--reuid={user}", f"--regid={user}", "--init-groups", "python3", "-c", script)
-        allowed = name == f"{user.replace('wallet-guard', 'signer')}.sock"
+        allowed = name in (f"{user.replace('wallet-guard', owner)}.sock" for owner in ("signer", "chain"))
         assert (done.returncode == 0) is allowed, (user, name, done.stderr)
 
 
@@ -283,10 +307,10 @@ REFUSED = {
     "run a program of its own": ["EACCES"] * 4,
     "run a program from memory": "EPERM",
     "map writable executable memory": "EPERM",
-    "trace another process": ["EPERM"] * 2,
-    "read another's environment": ["ENOENT"] * 2,
-    "read another's memory": ["ENOENT"] * 2,
-    "see another process": ["no"] * 2,
+    "trace another process": ["EPERM"] * 3,
+    "read another's environment": ["ENOENT"] * 3,
+    "read another's memory": ["ENOENT"] * 3,
+    "see another process": ["no"] * 3,
     "make a netlink socket": "EAFNOSUPPORT",
     "make a packet socket": "EAFNOSUPPORT",
     "open /dev/kmsg": "ENOENT",
@@ -318,6 +342,7 @@ JOURNAL = "/var/lib/wallet-guard/state/journal.sqlite3"
 EXPECTED = {
     "signer": {**REFUSED, **NO_NETWORK, "write the state": "yes", "read others' files": ["EACCES", "EACCES"]},
     "gateway": {**REFUSED, **NO_NETWORK, "read others' files": ["EACCES", "EACCES", "EACCES"]},
+    "hub": {**REFUSED, **NO_NETWORK, "read others' files": ["EACCES", "EACCES", "EACCES"]},
     "chain": {
         **REFUSED,
         "tcp to the chain's endpoint": "yes",
@@ -330,6 +355,7 @@ OTHERS = {
     "signer": "/opt/wallet-guard/current/chain/pyvenv.cfg,/etc/shadow",
     "gateway": f"{KEY},{JOURNAL},/etc/shadow",
     "chain": f"{KEY},{JOURNAL},/etc/shadow",
+    "hub": f"{KEY},{JOURNAL},/etc/shadow",
 }
 
 
@@ -380,7 +406,7 @@ def test_without_a_sandbox_the_same_attempts_succeed(box):
     assert found["tcp to the metadata service"] == "ECONNREFUSED"
 
 
-@pytest.mark.parametrize(("process", "ceiling"), [("signer", 0.4), ("gateway", 1.2), ("chain", 1.5)])
+@pytest.mark.parametrize(("process", "ceiling"), [("signer", 0.4), ("gateway", 1.2), ("chain", 1.5), ("hub", 1.3)])
 def test_the_running_unit_is_no_more_exposed_than_promised(box, process, ceiling):
     said = box.run("systemd-analyze", "security", "--no-pager", SERVICES[process])
     (exposure,) = re.findall(r"Overall exposure level for \S+: ([0-9.]+)", said)
@@ -517,7 +543,7 @@ def test_logs_are_lines_that_name_process_and_priority(box):
         for line in box.run("journalctl", "--no-pager", "-o", "json", "-u", "wallet-guard*").splitlines()
     ]
     ours = [line for line in lines if line.get("SYSLOG_IDENTIFIER") == "wallet-guard"]
-    assert {line["MESSAGE"].partition(":")[0] for line in ours} == {"signer", "gateway", "chain"}
+    assert {line["MESSAGE"].partition(":")[0] for line in ours} == {"signer", "gateway", "chain", "hub"}
     assert {"6", "4"} <= {line["PRIORITY"] for line in ours}
     assert not [line["MESSAGE"] for line in ours if "Traceback" in line["MESSAGE"] or box.token in line["MESSAGE"]]
     say("journalctl -t wallet-guard:\n" + "\n".join(line["MESSAGE"][:150] for line in ours[:12]))
@@ -571,7 +597,7 @@ def test_backup_while_it_runs_and_restore_when_it_does_not(box):
     said = box.run("wallet-guard", "backup", "/root/backup.tar")
     say(said.strip())
     assert box.run("stat", "-c", "%a", "/root/backup.tar").strip() == "600"
-    assert "no keys" in said
+    assert "no hotkeys" in said
     running = box.try_run("wallet-guard", "restore", "/root/backup.tar", "--replace")
     assert (running.returncode, "a signer runs on this journal" in running.stderr) == (1, True)
     box.run("systemctl", "stop", "wallet-guard")
@@ -589,19 +615,19 @@ def test_stopped_the_next_client_wakes_it(box):
         return all(box.active(unit) == state for unit in SERVICES.values())
 
     box.run("systemctl", "stop", "wallet-guard")
-    # systemctl waits for the unit that was named; the other two stop with it.
-    box.wait("all three have stopped", lambda: all_are("inactive"))
+    # systemctl waits for the unit that was named; the others stop with it.
+    box.wait("all have stopped", lambda: all_are("inactive"))
     assert box.set_weights("node")[1] == 200
-    box.wait("all three run again", lambda: all_are("active"))
+    box.wait("all run again", lambda: all_are("active"))
 
 
 def test_stopped_with_its_sockets_it_stays_stopped(box):
     box.run("systemctl", "stop", "wallet-guard*")
     assert [box.set_weights("node", door)[0] for door in ("unix", "tcp")] == [7, 7]
-    assert [box.active(unit) for unit in SERVICES.values()] == ["inactive"] * 3
+    assert [box.active(unit) for unit in SERVICES.values()] == ["inactive"] * len(SERVICES)
     box.run("systemctl", "start", "wallet-guard")
     box.wait("every part is ready", box.ready)
-    assert [box.active(unit) for unit in SERVICES.values()] == ["active"] * 3
+    assert [box.active(unit) for unit in SERVICES.values()] == ["active"] * len(SERVICES)
 
 
 def test_upgrades_under_a_live_journal_and_loses_none(box):

@@ -39,8 +39,13 @@ SERVICES = ("wallet-guard.service", "wallet-guard-signer.service", "wallet-guard
 
 ENABLED = ("wallet-guard.service", *SOCKETS)
 
+HUB_SOCKETS = ("wallet-guard-hub.socket", "wallet-guard-signer-hub.socket", "wallet-guard-chain-hub.socket")
+
+HUB = ("wallet-guard-hub.service", *HUB_SOCKETS)
+"""Placed always, enabled with --hub."""
+
 _CONFIG = """\
-# Wallet Guard on this host, read by all three processes. It holds no secret. 'wallet-guard init FOLDER' writes one with
+# Wallet Guard on this host, read by all its processes. It holds no secret. 'wallet-guard init FOLDER' writes one with
 # every key explained. After a change: systemctl restart wallet-guard
 run = "/run/wallet-guard"
 
@@ -53,13 +58,28 @@ policy = "policy.toml"
 password_file = "/run/credentials/wallet-guard-signer.service/wallet-guard.sealed-key-password"
 gateway_user = "wallet-guard-gateway"
 chain_user = "wallet-guard-chain"
-
+{greets}
 [chain]
 network = {network}
-{endpoints}{genesis}{block_time}
+{endpoints}{genesis}{block_time}{hub}
 [gateway]
 # The sockets are the service manager's: 'systemctl edit wallet-guard-tcp.socket' is where TCP addresses are changed.
 tcp = ["127.0.0.1:8000"]
+"""
+
+_GREETS = """\
+# What the hub may greet for, and nothing else.
+hub_hotkeys = {hotkeys}
+hub_user = "wallet-guard-hub"
+"""
+
+_HUB = """
+[hub]
+enabled = true
+hotkey = {hotkey}
+netuid = {netuid}
+# The socket is the service manager's, as above: 'systemctl edit wallet-guard-hub.socket'.
+tcp = ["127.0.0.1:8091"]
 """
 
 
@@ -112,6 +132,9 @@ def add_words(parsers: Any) -> None:
     adding.add_argument(
         "--hotkey", action="append", default=[], metavar="WALLET/HOTKEY", help="to hold (default validator/default)"
     )
+    adding.add_argument(
+        "--hub", type=int, metavar="NETUID", help="run the hub too: miners of this subnet come in for the first hotkey"
+    )
     adding.add_argument("--client", default="", metavar="NAME", help="start it, and make this client: prints its token")
     adding.add_argument("--netuid", type=int, action="append", default=[], metavar="N", help="what the client may use")
     add_json_option(adding)
@@ -136,7 +159,8 @@ def install(chosen: argparse.Namespace) -> int:
     distribution = find_distribution(chosen.origin)
     with for_people(chosen):
         print(f"wallet-guard {distribution.label} from {distribution.origin}")
-        left = run_plan(installing(layout, distribution, chosen.python, configuration(chosen)), apply=chosen.apply)
+        steps = installing(layout, distribution, chosen.python, configuration(chosen), hub=chosen.hub is not None)
+        left = run_plan(steps, apply=chosen.apply)
         if chosen.client:
             left += run_plan(opening(layout, chosen.client, chosen.netuid), apply=chosen.apply)
     told = []
@@ -148,14 +172,26 @@ def install(chosen: argparse.Namespace) -> int:
     return 0
 
 
-def installing(layout: Layout, distribution: Distribution, python: str, config: bytes) -> list[Step]:
-    """The steps up to enabled units, and to restarted ones where an older release runs."""
+def installing(
+    layout: Layout, distribution: Distribution, python: str, config: bytes, *, hub: bool = False
+) -> list[Step]:
+    """The steps up to enabled units, and to restarted ones where an older release runs.
+
+    Raises:
+        CommandError: a hub is asked for, and the configuration that stands has none.
+    """
+    if hub and layout.config.exists() and not load_config(layout.config).hub.enabled:
+        hint = "add hub_hotkeys and hub_user to [signer], and [hub] with enabled, hotkey and netuid; then again"
+        raise CommandError(f"{layout.config}: expected [hub] enabled = true, found a configuration without", hint)
+    enabled = (*ENABLED, *HUB) if hub else ENABLED
     release = build_release(layout.prefix / distribution.label, distribution, python)
     files = [write_file(layout.placed(name), content) for name, content in distribution.folder("systemd").items()]
     switch = link(layout.prefix / "current", distribution.label)
     # Asked now: afterwards everything is so.
     changed = not all(step.done() for step in (release, *files, switch))
     running = _says("systemctl", "--quiet", "is-active", "wallet-guard.service")
+    # A socket cannot begin under a service that runs already.
+    added = hub and running and not _says("systemctl", "--quiet", "is-active", *HUB_SOCKETS)
     return [
         release,
         *files,
@@ -167,10 +203,11 @@ def installing(layout: Layout, distribution: Distribution, python: str, config: 
         link(layout.program, str(layout.prefix / "current/guard/bin/wallet-guard")),
         command("systemctl", "daemon-reload", done=lambda: not changed and not _is_stale()),
         command(
-            *("systemctl", "--quiet", "enable", *ENABLED),
-            done=lambda: _says("systemctl", "--quiet", "is-enabled", *ENABLED),
+            *("systemctl", "--quiet", "enable", *enabled),
+            done=lambda: _says("systemctl", "--quiet", "is-enabled", *enabled),
         ),
-        command("systemctl", "restart", "wallet-guard.service", done=lambda: not (changed and running)),
+        command("systemctl", "stop", *SOCKETS, *SERVICES, done=lambda: not added),
+        command("systemctl", "restart", "wallet-guard.service", done=lambda: not (running and (changed or added))),
     ]
 
 
@@ -228,8 +265,12 @@ def configuration(chosen: argparse.Namespace) -> bytes:
     Raises:
         ConfigurationError: it would not be valid.
     """
+    hotkeys = chosen.hotkey or ["validator/default"]
+    hub = chosen.hub is not None
     text = _CONFIG.format(
-        hotkeys=json.dumps(chosen.hotkey or ["validator/default"]),
+        hotkeys=json.dumps(hotkeys),
+        greets=_GREETS.format(hotkeys=json.dumps(hotkeys[:1])) if hub else "",
+        hub=_HUB.format(hotkey=json.dumps(hotkeys[0]), netuid=chosen.hub) if hub else "",
         network=json.dumps(chosen.network),
         endpoints=f"endpoints = {json.dumps(chosen.endpoint)}\n" if chosen.endpoint else "",
         genesis=f"genesis = {json.dumps(chosen.genesis)}\n" if chosen.genesis else "",
@@ -266,13 +307,13 @@ def uninstall(chosen: argparse.Namespace) -> int:
 
 def uninstalling(layout: Layout) -> list[Step]:
     """The steps to a host without the services."""
-    names = [*SERVICES, *SOCKETS, "wallet-guard.sysusers", "wallet-guard.tmpfiles"]
+    names = [*SERVICES, *SOCKETS, *HUB, "wallet-guard.sysusers", "wallet-guard.tmpfiles"]
     units = [layout.placed(name) for name in names]
     prefix = layout.prefix
     # Asked now: afterwards nothing is there.
     present = any(path.exists() for path in units)
     return [
-        command("systemctl", "--quiet", "disable", "--now", *SOCKETS, *SERVICES, done=lambda: not present),
+        command("systemctl", "--quiet", "disable", "--now", *SOCKETS, *HUB, *SERVICES, done=lambda: not present),
         *(remove(path) for path in units),
         command("systemctl", "daemon-reload", done=lambda: not present),
         remove(layout.program),
@@ -296,7 +337,7 @@ def _check_interpreter(python: str) -> None:
 
 def _has_users() -> bool:
     try:
-        return bool([pwd.getpwnam(f"wallet-guard-{name}") for name in ("signer", "gateway", "chain")])
+        return bool([pwd.getpwnam(f"wallet-guard-{name}") for name in ("signer", "gateway", "chain", "hub")])
     except KeyError:
         return False
 
@@ -307,7 +348,7 @@ def _has_folders() -> bool:
 
 def _is_stale() -> bool:
     """Does the service manager hold older units than the files?"""
-    return "yes" in _output("systemctl", "show", "--property=NeedDaemonReload", "--value", *SERVICES, *SOCKETS)
+    return "yes" in _output("systemctl", "show", "--property=NeedDaemonReload", "--value", *SERVICES, *SOCKETS, *HUB)
 
 
 def _says(*words: str) -> bool:
