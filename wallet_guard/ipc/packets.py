@@ -32,13 +32,17 @@ def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
+_encode = json.JSONEncoder(allow_nan=False, separators=(",", ":")).encode
+_decode = json.JSONDecoder(parse_constant=_no_constant, object_pairs_hook=_no_duplicates).decode
+
+
 def encode_packet(message: dict[str, Any]) -> bytes:
     """The packet's bytes, length included.
 
     Raises:
         ValueError: the message holds NaN or an infinity, or is longer than MAX_PACKET_BYTES.
     """
-    body = json.dumps(message, allow_nan=False, separators=(",", ":")).encode()
+    body = _encode(message).encode()
     if len(body) > MAX_PACKET_BYTES:
         raise ValueError(f"expected a packet of at most {MAX_PACKET_BYTES} bytes, found {len(body)}")
     return len(body).to_bytes(LENGTH_BYTES, "big") + body
@@ -52,7 +56,7 @@ def parse_packet(body: bytes) -> dict[str, Any]:
     """
     try:
         # Decoded here: json.loads would guess UTF-16 and let lone surrogates pass.
-        message = json.loads(body.decode(), parse_constant=_no_constant, object_pairs_hook=_no_duplicates)
+        message = _decode(body.decode())
     except (ValueError, RecursionError) as error:
         raise PacketError("expected a JSON object, found bytes that are no JSON") from error
     if not isinstance(message, dict):

@@ -11,11 +11,12 @@ refused.
 import base64
 import binascii
 import dataclasses
+import functools
 import math
 import types
 import typing
 from enum import Enum
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 R = TypeVar("R")
 
@@ -38,6 +39,54 @@ def _fields(record: type) -> dict[str, Any]:
     return hints
 
 
+_SCALARS = frozenset({int, float, str, bool})
+
+
+class _Plain(NamedTuple):
+    """How a field is taken without a closer look: exactly this type, or None where that is allowed."""
+
+    kind: type | None
+    optional: bool
+
+
+_PLAIN: dict[type, dict[str, _Plain]] = {}
+
+
+def _plain_fields(record: type) -> dict[str, _Plain]:
+    """By field; the kind is None for those that always need the closer look."""
+    found = _PLAIN.get(record)
+    if found is None:
+        found = _PLAIN[record] = {name: _plain(hint) for name, hint in _fields(record).items()}
+    return found
+
+
+def _plain(hint: Any) -> _Plain:
+    options = set(typing.get_args(hint)) if typing.get_origin(hint) is types.UnionType else {hint}
+    optional = type(None) in options
+    options -= {type(None)}
+    kind = options.pop() if len(options) == 1 else None
+    return _Plain(kind if kind in _SCALARS else None, optional)
+
+
+def _is_plain(plain: _Plain, value: Any) -> bool:
+    """Whether the value is right without a closer look.
+
+    A record has a dozen fields, and a signer thousands a second.
+    """
+    kind = type(value)
+    if kind is not plain.kind:
+        return value is None and plain.optional
+    if kind is str:
+        return bool(value.isascii())
+    return kind is not float or math.isfinite(value)
+
+
+@functools.cache
+def _shape(hint: Any) -> tuple[Any, tuple[Any, ...]]:
+    """Origin and arguments of an annotation."""
+    return typing.get_origin(hint), typing.get_args(hint)
+
+
 def _tag(record: type) -> str | None:
     """The ``kind`` of a record that is one of several (a ClassVar), None of any other."""
     return None if "kind" in _fields(record) else record.__dict__.get("kind")
@@ -45,6 +94,8 @@ def _tag(record: type) -> str | None:
 
 def to_json(value: Any) -> Any:
     """The JSON value of a record (or of a field of one)."""
+    if value is None or type(value) in _SCALARS:
+        return value
     if dataclasses.is_dataclass(value):
         fields = {name: to_json(getattr(value, name)) for name in _fields(type(value))}
         tag = _tag(type(value))
@@ -78,7 +129,13 @@ def from_json(record: type[R], value: Any, where: str = "") -> R:
             raise RecordError(f"{where}: unknown field {name[:40]!r}")
         for name in hints.keys() - value.keys():
             raise RecordError(f"{where}: missing field {name!r}")
-    return record(**{name: _value(hint, value[name], f"{where}.{name}") for name, hint in hints.items()})
+    plain = _plain_fields(record)
+    return record(
+        **{
+            name: value[name] if _is_plain(plain[name], value[name]) else _value(hint, value[name], f"{where}.{name}")
+            for name, hint in hints.items()
+        }
+    )
 
 
 def _kind(value: Any) -> str:
@@ -86,14 +143,14 @@ def _kind(value: Any) -> str:
 
 
 def _value(hint: Any, value: Any, where: str) -> Any:
-    origin = typing.get_origin(hint)
+    origin, arguments = _shape(hint)
     if origin is types.UnionType:
-        options = typing.get_args(hint)
+        options = arguments
         if value is None and type(None) in options:
             return None
         return _value(_option([option for option in options if option is not type(None)], value, where), value, where)
     if origin is tuple:
-        return _tuple(typing.get_args(hint), value, where)
+        return _tuple(arguments, value, where)
     if dataclasses.is_dataclass(hint):
         return from_json(typing.cast("type[Any]", hint), value, where)
     return _scalar(hint, value, where)
@@ -116,8 +173,10 @@ def _tuple(items: tuple[Any, ...], value: Any, where: str) -> tuple[Any, ...]:
         raise RecordError(f"{where}: expected a list, found {_kind(value)}")
     if len(items) == 2 and items[1] is Ellipsis:
         item = items[0]
-        # The hot case (thousands of uids): one pass, no call per number.
+        # The hot case (thousands of uids and weights): no call per number.
         if item is int and all(type(entry) is int for entry in value):
+            return tuple(value)
+        if item is float and all(type(entry) is float for entry in value) and all(map(math.isfinite, value)):
             return tuple(value)
         return tuple(_value(item, entry, f"{where}[{at}]") for at, entry in enumerate(value))
     if len(value) != len(items):

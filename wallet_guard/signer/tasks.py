@@ -91,9 +91,11 @@ def task_of(desk: Desk, intent: Intent) -> Task | None:
         return None
     hotkeys: tuple[str, ...] = ()
     storage_keys: tuple[bytes, ...] = ()
-    wish = read_wish(json.loads(intent.request))
-    if isinstance(wish, SetWeights):
-        hotkeys = (wish.hotkeys or ()) if action is Action.FACTS else ()
+    if intent.kind == SetWeights.kind:
+        if action is Action.FACTS:
+            wish = read_wish(json.loads(intent.request))
+            assert isinstance(wish, SetWeights)
+            hotkeys = wish.hotkeys or ()
     elif action is Action.READ_BACK:
         storage_keys = _storage_keys(desk, intent)
         if not storage_keys:

@@ -9,6 +9,8 @@ from wallet_guard.signed.audit import GENESIS_HASH, Point, Record, record_hash, 
 MAX_CHECKED_RECORDS = 50_000
 """Audit records verified at a start, the newest: a quarter of a second. ``audit verify`` does all."""
 
+_encode = json.JSONEncoder(separators=(",", ":"), sort_keys=True).encode
+
 
 class AuditChain:
     """The newest record's number and hash, as ``head``; every further record is appended here."""
@@ -19,7 +21,7 @@ class AuditChain:
 
     def append(self, db: sqlite3.Connection, at_ms: int, kind: str, client: str, body: dict[str, Any]) -> None:
         """Appends one record, inside a transaction; when that fails, set ``head`` back."""
-        text = json.dumps(body, separators=(",", ":"), sort_keys=True)
+        text = _encode(body)
         seq = self.head.seq + 1
         self.head = Point(seq, record_hash(self.head.hash, seq, at_ms, kind, client, text))
         db.execute("INSERT INTO audit VALUES (?, ?, ?, ?, ?, ?)", (seq, at_ms, kind, client, text, self.head.hash))
