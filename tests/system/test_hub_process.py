@@ -269,3 +269,41 @@ def test_the_hub_has_no_cryptography_of_its_own_no_sdk_and_no_sql(house):
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=SECONDS, check=True)
     assert done.stdout.strip() == "[] []"
+
+
+def test_the_reference_validator_runs_behind_the_hub(house, tmp_path):
+    guard = house.guard
+    command = [
+        sys.executable,
+        "-m",
+        "wallet_guard.neurons.validator",
+        "--netuid",
+        str(NETUID),
+        "--wallet.name",
+        "validator",
+    ]
+    command += [
+        "--hub",
+        f"ws://127.0.0.1:{guard.port}/ws",
+        "--miner",
+        f"{MINER.ss58_address}=1",
+        "--announce_seconds",
+        "0.2",
+    ]
+    variables = {"WALLET_SERVICE_URL": f"unix://{guard.client_socket}", "WALLET_SERVICE_TOKEN": guard.session_token}
+
+    async def scene():
+        async with miner(guard) as peer:
+            await until_async(lambda: peer.updates)
+            sent = await peer.send_prediction(guard.address, {"game_id": "game-1"}, timeout_seconds=SECONDS)
+            assert sent.confirmation["status"] == "success"
+
+    with (tmp_path / "log").open("wb") as log:
+        program = subprocess.Popen(command, env=os.environ | variables, stderr=log)
+        try:
+            run(scene())
+        finally:
+            program.terminate()
+            program.wait(SECONDS)
+    assert program.returncode == 0
+    assert "miners are welcome at the hub" in (tmp_path / "log").read_text()

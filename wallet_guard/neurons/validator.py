@@ -4,7 +4,8 @@
     python -m wallet_guard.neurons.validator --netuid 2 --wallet.name validator --port 8091 --miner 5Hot…=1
 
 `--miner HOTKEY=UID` says who may connect and which uid is whose. A neuron that has a metagraph passes that instead:
-`ValidatorWebSocketManager(…, metagraph=metagraph)`.
+`ValidatorWebSocketManager(…, metagraph=metagraph)`. With `--hub ws://127.0.0.1:8091/ws` the guard's hub keeps the
+miners' connections, and this program may restart without their noticing.
 """
 
 import argparse
@@ -79,8 +80,12 @@ async def main(args: argparse.Namespace) -> int:
     stopped = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
-    port = await manager.start(args.host, args.port)
-    log.info("miners are welcome at %s:%d", args.host, port)
+    if args.hub:
+        await manager.attach(args.hub)
+        log.info("miners are welcome at the hub, %s", args.hub)
+    else:
+        port = await manager.start(args.host, args.port)
+        log.info("miners are welcome at %s:%d", args.host, port)
     tasks = [
         asyncio.create_task(announce(manager, validator, args.announce_seconds)),
         asyncio.create_task(weigh(service, validator, uids, args)),
@@ -100,6 +105,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--wallet.hotkey", default="default")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: this machine only)")
     parser.add_argument("--port", type=int, default=8091)
+    parser.add_argument("--hub", default="", metavar="URL", help="attach to the guard's hub instead of listening")
     parser.add_argument("--miner", action="append", default=[], metavar="HOTKEY=UID")
     parser.add_argument("--epoch_seconds", type=float, default=4320.0, help="between two set_weights")
     parser.add_argument("--announce_seconds", type=float, default=12.0)

@@ -20,7 +20,7 @@ from contextlib import suppress
 from time import monotonic
 from typing import Final, Protocol
 
-from wallet_guard.net import WebSocket, open_websocket, parse_url
+from wallet_guard.net import WebSocket, client_context, open_websocket, parse_url
 from wallet_guard.net.limits import MessageLimits, WebSocketLimits
 from wallet_guard.realtime import ends
 from wallet_guard.realtime.admission import Admission
@@ -238,7 +238,7 @@ class Attachment:
         self._office = office
         self._party = host.party
         self._address = parse_url(url)
-        self._tls = tls
+        self._tls = client_context() if tls is None and self._address.secure else tls
         self._peer = Peer(host.party.hotkey)
         self._links: dict[str, AttachedLink] = {}
         self._posts: set[asyncio.Task[None]] = set()

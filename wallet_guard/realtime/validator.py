@@ -143,7 +143,8 @@ class ValidatorWebSocketManager:
         """Speaks through the hub at this URL instead of listening; returns at once, and keeps itself attached.
 
         The miners are the hub's to keep connected, so a restart of this process drops none of them. The speaker must
-        have a certificate (purpose node) that names no receiver: give `renew` as well.
+        have a certificate (purpose node) that names no receiver: give `renew` as well. Without `tls` a wss URL is
+        checked against the system's authorities.
 
         Raises:
             ValueError: the speaker has none, or the URL is none.
