@@ -459,3 +459,9 @@ def test_a_locked_signer_is_not_unlocked(gateway, signer):
     signer.script["info"] = lambda _: InfoView(CLIENT, KEYS, "locked: by the operator")
     _, _, content = gateway.ask("GET", "/wallet/info", headers=BEARER)
     assert content["is_unlocked"] is False
+
+
+def test_a_dry_run_with_a_key_that_is_none_is_refused_all_the_same(gateway, at_once):
+    body = {"wallet_name": "w", "transaction_data": {"netuid": 2, "uids": [1], "weights": [1]}, "dry_run": True}
+    status, _, content = gateway.set_weights(body, headers={"Idempotency-Key": "k" * 129})
+    assert (status, content["error"]["code"]) == (400, "invalid_header")

@@ -157,12 +157,12 @@ class Desk:
         if not wanted:
             _query(request, ())
         order = parse(request.body)
+        key = read_idempotency_key(request.headers, order.idempotency_key)
         if wanted or order.dry_run:
             question = credential.question(lambda token: DryRun(token, order.request))
             return answers.answer_explanation(
                 await self._asker.ask(question, seconds=EXPLAIN_SECONDS, answer=DryRun.answer)
             )
-        key = read_idempotency_key(request.headers, order.idempotency_key)
         return await self._submissions.submit(order, Envelope(credential, key))
 
     async def _sign(self, signing: Signing, request: Request) -> Answer:
