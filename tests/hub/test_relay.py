@@ -3,7 +3,7 @@
 import asyncio
 
 from wallet_guard.net import HttpClient, parse_url
-from wallet_guard.realtime import PredictionHandler, RealtimeLimits, Via, ends
+from wallet_guard.realtime import MINER_LIMITS, PredictionHandler, RealtimeLimits, Via, ends
 from wallet_guard.signed.frames import encode_message
 
 
@@ -97,7 +97,8 @@ def test_a_handler_that_raises_hangs_or_is_flooded_harms_its_own_peer_only(kit):
                     raise RuntimeError("a bug of the application")
 
             application.register_handler("note", handle)
-            async with kit.miner(hub.port) as bad, kit.miner(hub.port, kit.OTHER) as good:
+            patient = MINER_LIMITS._replace(resend_seconds=0.2)
+            async with kit.miner(hub.port, limits=patient) as bad, kit.miner(hub.port, kit.OTHER) as good:
                 await kit.until(lambda: len(application.get_connected_hotkeys()) == 2)
                 for number in range(400):
                     bad.send(kit.VALIDATOR.ss58_address, "note", {"n": number, "fill": "x" * 2000}, reliable=True)
