@@ -52,6 +52,11 @@ LIMITS = RealtimeLimits(
 )  # fmt: skip
 
 
+ENVIRONMENT = os.environ | {
+    "PYTHONPATH": os.pathsep.join(filter(None, (str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH"))))
+}
+
+
 def speakers(kind, count):
     made = []
     for number in range(count):
@@ -194,8 +199,7 @@ class Process:
 
     def __init__(self, kind, warm=1, total=10**12, **options):
         arguments = (sys.executable, __file__, "serve", kind, str(warm), str(total), json.dumps(options))
-        environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
-        self.process = subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True, env=environment)
+        self.process = subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True, env=ENVIRONMENT)
         self.port = self.line()["port"]
 
     def line(self):
@@ -528,8 +532,7 @@ def measure_hostile(seconds=5, rounds=5):
         for _ in range(rounds):
             for name, values in found.items():
                 arguments = (sys.executable, __file__, "bystanders", str(server.port))
-                environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
-                bad = subprocess.Popen(arguments, env=environment) if name != "alone" else None
+                bad = subprocess.Popen(arguments, env=ENVIRONMENT) if name != "alone" else None
                 time.sleep(1.0)
                 trips, sent = there_and_back(server.port, voices, 5, seconds, lambda: (server.turns(), server.cpu()))
                 cpu = server.cpu() - there_and_back.begun[1]
