@@ -978,6 +978,7 @@ RECORDS = {
     "invalid_pulse": "none",
     "invalid_report": "none",
     "runtime_refused": "none",
+    "runtime_changed": "`runtime_refused`, at most one a minute",
     "runtime_unknown": "none",
     "wrong_genesis": "none",
     "unknown_intent": "none",

@@ -2,9 +2,12 @@
 
 import collections
 import contextlib
+import json
 import os
 import random
 import signal
+import socket
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -23,7 +26,12 @@ from wallet_guard.ipc.answers import Refusal
 from wallet_guard.ipc.blocking import RefusedError
 from wallet_guard.ipc.clients import ClientAdd
 from wallet_guard.ipc.health import Health
+from wallet_guard.ipc.intents import Accept
+from wallet_guard.ipc.packets import PacketReader, encode_packet
+from wallet_guard.ipc.records import to_json
 from wallet_guard.ipc.signatures import SignText
+from wallet_guard.ipc.wishes import SetWeights
+from wallet_guard.signed.audit import verify_chain
 
 needs_strace = pytest.mark.skipif(
     not crash_points.has_strace(),
@@ -108,6 +116,42 @@ def test_a_lost_write_that_was_synced_is_found(monkeypatch: pytest.MonkeyPatch) 
 
 
 # Without strace -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("answers", [1, 40, 100])
+def test_killed_while_many_are_on_their_way(answers: int) -> None:
+    """Questions that share a sync: whoever was answered is remembered, and once."""
+    with new_life() as (signer, life):
+        assert signer.start()
+        life.pending.pop(0)()
+        wish = SetWeights("validator", "default", 2, 0, (1, 2, 3), None, (100.0, 200.0, 300.0), 0)
+        questions = {at: Accept(crash_points.TOKEN, f"key {at}", False, wish) for at in range(200)}
+        told: dict[int, str] = {}
+        with socket.socket(socket.AF_UNIX) as gateway:
+            gateway.settimeout(60)
+            gateway.connect(str(signer.folder / "run/signer-gateway.sock"))
+            gateway.sendall(
+                b"".join(
+                    encode_packet({"id": at, "ask": question.ask, "body": to_json(question)})
+                    for at, question in questions.items()
+                )
+            )
+            reader = PacketReader()
+            while len(told) < answers:
+                for message in reader.feed(gateway.recv(1 << 12)):
+                    if "answer" in message:
+                        told[message["id"]] = message["answer"]["intent"]
+            signer.kill()
+        assert signer.start()
+        for at, intent in told.items():
+            assert signer.ask("gateway", questions[at]).intent == intent
+        assert signer.stop() == 0
+        with contextlib.closing(sqlite3.connect(signer.state / "journal.sqlite3")) as journal:
+            rows = journal.execute("SELECT seq, at_ms, kind, client, body, hash FROM audit ORDER BY seq").fetchall()
+            intents = journal.execute("SELECT id FROM intents").fetchall()
+        verify_chain(rows)
+        accepted = [json.loads(body)["intent"] for _, _, kind, _, body, _ in rows if kind == "accepted"]
+        assert sorted(accepted) == sorted(intent for (intent,) in intents)
 
 
 @pytest.mark.parametrize("name", ["journal.sqlite3", "journal.sqlite3-wal"])
