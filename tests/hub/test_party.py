@@ -38,3 +38,11 @@ def test_an_application_shows_what_miners_may_see(kit, changed, code):
         known.add_certificate(kit.session(kit.VALIDATOR, 2, **changed).certificate, own)
     assert caught.value.code == code
     assert known.certificates == {}
+
+
+def test_certificates_of_who_may_not_come_any_more_are_let_go(kit):
+    known = party(kit)
+    for pair in (kit.MINER, kit.OTHER):
+        known.add_certificate(kit.session(pair, 20).certificate, Peer(pair.ss58_address))
+    known.tidy(lambda hotkey: hotkey == kit.MINER.ss58_address)
+    assert list(known.certificates) == [kit.MINER.ss58_address]

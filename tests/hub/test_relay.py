@@ -2,7 +2,9 @@
 
 import asyncio
 
-from wallet_guard.net import HttpClient, parse_url
+import pytest
+
+from wallet_guard.net import HttpClient, RefusedError, parse_url
 from wallet_guard.realtime import MINER_LIMITS, PredictionHandler, RealtimeLimits, Via, ends
 from wallet_guard.signed.frames import encode_message
 
@@ -226,6 +228,7 @@ def test_suspended_it_ends_all_sessions_and_takes_none(kit):
             await kit.until(lambda: not miner.get_connected_validators() and not application.get_connected_hotkeys())
             client = await HttpClient.connect(parse_url(f"http://127.0.0.1:{hub.port}/"))
             assert b'"status":"suspended"' in (await client.request("GET", "/ws/health")).body.replace(b" ", b"")
+            assert (await client.request("POST", "/ws/frame", body=b"x")).status == 503
             client.close()
             hub.resume(kit.hub_speaker(13))
             await kit.until(application.get_connected_hotkeys)
@@ -260,5 +263,15 @@ def test_a_frame_of_the_application_goes_out_once(kit):
             assert miner.party.metrics.verdicts["replayed"] == 0
             peer.websocket.send_text(peer.frame(encode_message("note", "", {}), to=kit.STRANGER.ss58_address))
             await kit.until(lambda: hub.party.metrics.verdicts["undeliverable"] == 1)
+
+    kit.run(scene())
+
+
+def test_an_application_with_a_bare_hotkey_is_told_what_to_bring(kit):
+    async def scene():
+        async with kit.relay() as hub:
+            with pytest.raises(RefusedError) as caught:
+                await kit.Peer(hub.port, kit.Speaker.of_hotkey(kit.VALIDATOR)).open()
+            assert (caught.value.response.status, b"session certificate" in caught.value.response.body) == (401, True)
 
     kit.run(scene())

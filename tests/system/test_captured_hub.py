@@ -345,13 +345,12 @@ async def post_through(s: Scene, answer: Callable[[Any, list[str]], str], code: 
         return Response(200, text.encode(), "text/plain", (("Btws-Certificate", s.own.certificate),))
 
     s.hub._office.answer = forge
-    s.miner.cut(VALIDATOR)
+    s.miner._drop(VALIDATOR)
     await kit.until(lambda: not s.miner.get_connected_validators())
-    s.hub.suspend("the hub wants it by HTTP")
-    s.hub._office._admits = lambda hotkey: True
     sent = await s.miner.send_prediction(VALIDATOR, {"n": 1}, timeout_seconds=1.0)
     assert not sent.delivered
     assert sent.queued
+    s.miner._keep(VALIDATOR)
     s.miner.party.metrics.verdicts[code] += sent.problem in (ends.FORMAT, ends.REPLAYED)
 
 

@@ -1,6 +1,7 @@
 """What the hub remembers of hotkeys: as any party, and their certificates as they were shown."""
 
 from collections import OrderedDict
+from collections.abc import Callable
 from typing import Any, Final
 
 from wallet_guard.realtime.party import Party, Peer
@@ -41,6 +42,11 @@ class RelayParty(Party):
         """The certificate of a key, "" if none was shown."""
         kept = self.certificates.get(hotkey)
         return "" if kept is None else kept.get(key, "")
+
+    def tidy(self, admits: Callable[[str], bool]) -> None:
+        """Lets go of certificates that were shown by hotkeys which never came in, and may not any more."""
+        for hotkey in [hotkey for hotkey in self.certificates if hotkey not in self.peers and not admits(hotkey)]:
+            del self.certificates[hotkey]
 
     def forget(self, hotkey: str) -> None:
         """Lets go of its certificates as well."""

@@ -6,7 +6,7 @@ from itertools import count
 from typing import Final, Protocol
 
 from wallet_guard.hub.party import RelayParty
-from wallet_guard.net import Response
+from wallet_guard.net import Request, Response
 from wallet_guard.realtime import ends
 from wallet_guard.realtime.admission import Attempts
 from wallet_guard.realtime.attachment import MAX_POSTS, NO_CERTIFICATE, POST
@@ -25,6 +25,8 @@ _BY_CODE: Final = {end.code: end for end in ENDS}
 class Relays(Protocol):
     """The relay."""
 
+    suspended: str
+
     @property
     def has_application(self) -> bool:
         """Whether the application is attached."""
@@ -42,6 +44,12 @@ class RelayOffice(Office):
         self._known = party
         self._numbers = count(1)
         self._waiting: dict[int, tuple[str, asyncio.Future[Frame | End]]] = {}
+
+    async def post(self, request: Request) -> Response:
+        """The answer to a frame; none is looked at while the hub may not speak."""
+        if self._relay.suspended:
+            return refusal(ends.CLOSING, self._relay.suspended)
+        return await super().post(request)
 
     async def answer(self, peer: Peer, frame: Frame, messages: Sequence[Message]) -> Response:
         """The application's answer; what is for the hub alone it answers itself."""

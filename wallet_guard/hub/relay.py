@@ -26,10 +26,11 @@ from wallet_guard.realtime.attachment import (
     AttachedLink,
     split_number,
 )
-from wallet_guard.realtime.ends import ENDS, End
+from wallet_guard.realtime.ends import ENDS, End, RealtimeError
 from wallet_guard.realtime.link import PREFIX
 from wallet_guard.realtime.openings import ServerLink
 from wallet_guard.realtime.party import Peer
+from wallet_guard.realtime.posting import CERTIFICATE_FIELD
 from wallet_guard.realtime.speaker import Speaker
 from wallet_guard.realtime.validator import ValidatorWebSocketManager
 from wallet_guard.signed.frames import (
@@ -122,6 +123,7 @@ class Relay(ValidatorWebSocketManager):
             way.forget(now_ms)
             if not len(way.windows):
                 del self._ways[to]
+        self.party.tidy(self.admission.admits)
 
     async def stop(self, deadline_seconds: float = 10.0) -> None:
         """As any manager; whoever waits for the application is told."""
@@ -311,7 +313,13 @@ class Relay(ValidatorWebSocketManager):
             link.introduce(key, certificate)
 
     def _may_post(self, hotkey: str) -> bool:
-        return hotkey != self.party.hotkey and not self.suspended and self.admission.admits(hotkey)
+        return hotkey != self.party.hotkey and self.admission.admits(hotkey)
+
+    def _identify(self, request: Request) -> tuple[Peer, str]:
+        peer, nonce = super()._identify(request)
+        if peer.hotkey == self.party.hotkey and not request.headers.get(CERTIFICATE_FIELD):
+            raise RealtimeError(ends.CERTIFICATE, "an application attaches with a session certificate of purpose node")
+        return peer, nonce
 
     def _open(self, request: Request) -> Accept | Response:
         return self._refuse(ends.CLOSING, self.suspended) if self.suspended else super()._open(request)
