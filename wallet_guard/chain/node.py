@@ -151,6 +151,7 @@ def _hex_hash(value: Any) -> str:
 
 
 _BALANCE_BYTES = (8, 16)
+"""A fee is u64 on this chain, u128 on others of its kind."""
 
 
 def _after_compact(octets: bytes, at: int) -> int:

@@ -18,6 +18,7 @@ HUB_SECONDS = 1.0
 """The hub is on this host."""
 
 MAX_HUB_BYTES = 64 * 1024
+"""64 KiB: its answer is some hundred bytes."""
 
 
 def add_words(parsers: Any) -> None:

@@ -29,6 +29,7 @@ ASK_SECONDS = 1.0
 """Prometheus gives up after 10 by default, and an operator may want it sooner."""
 
 KEPT_SECONDS = 1.0
+"""However often it is scraped, the signer is asked once a second."""
 
 CHAIN_SILENT_SECONDS = 30.0
 """The chain process speaks every 5 s; see ``answers`` for who else counts on it."""

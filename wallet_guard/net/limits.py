@@ -48,8 +48,7 @@ class ServerLimits(NamedTuple):
     """One server."""
 
     http: HttpLimits = HttpLimits()
-    # of one connection before the others have their turn; less where a byte costs much to handle
-    read_bytes: int = READ_BYTES
+    read_bytes: int = READ_BYTES  # of one connection before the others have their turn; less where a byte costs much
     websocket: WebSocketLimits = WebSocketLimits()
     # 408; from the first byte of a head (of the connection: from accept) to its last
     head_seconds: float = 10.0

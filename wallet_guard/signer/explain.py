@@ -29,6 +29,7 @@ SECONDS = 10.0
 _PREFIX = "explain-"
 
 MAX_FEE = 2**64 - 1
+"""In rao: all that a u64 balance can hold."""
 
 
 def dry_run(desk: Desk, question: DryRun) -> Later | Explanation | Refusal:

@@ -15,6 +15,7 @@ MAX_A_MINUTE = 60
 """Of one client: an explanation costs a round trip to the chain and a record."""
 
 _MINUTE_MS = 60_000
+"""What the ceiling above counts by."""
 
 
 class Later:

@@ -23,6 +23,7 @@ RESERVE_BYTES = 8 * 1024 * 1024
 """As ``signer.disk`` makes it."""
 
 _DAY_MS = 86_400_000
+"""A day."""
 
 SOON_MS = 14 * _DAY_MS
 """Two weeks to give a node another token."""
