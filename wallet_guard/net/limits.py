@@ -48,7 +48,8 @@ class ServerLimits(NamedTuple):
     """One server."""
 
     http: HttpLimits = HttpLimits()
-    read_bytes: int = READ_BYTES  # of one connection before the others have their turn; less where a byte costs much
+    read_bytes: int = READ_BYTES
+    """Of one connection before the others have their turn; less where a byte costs much to handle."""
     websocket: WebSocketLimits = WebSocketLimits()
     # 408; from the first byte of a head (of the connection: from accept) to its last
     head_seconds: float = 10.0
