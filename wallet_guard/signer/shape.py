@@ -39,8 +39,8 @@ class ShapeError(ValueError):
 class _Walk:
     """Metadata, read from the front."""
 
-    def __init__(self, data: bytes) -> None:
-        self._data, self._at = data, 0
+    def __init__(self, data: bytes, at: int = 0) -> None:
+        self._data, self._at = data, at
 
     def take(self, count: int) -> bytes:
         found = self._data[self._at : self._at + count]
@@ -85,6 +85,12 @@ class _Walk:
         definition = [kind, *_DEFINITIONS[kind](self)]
         self.each(self.text)  # documentation
         return definition
+
+    def place(self) -> int:
+        """Where one type begins. All of them at once, read, would be a megabyte that Python does not give back."""
+        at = self._at
+        self.type()
+        return at
 
     def field(self) -> tuple[str | None, int]:
         name, number = self.option(self.text), self.number()
@@ -149,16 +155,19 @@ _COMPOSITE, _VARIANT, _SEQUENCE, _ARRAY, _TUPLE, _PRIMITIVE, _COMPACT, _BITS = r
 class _Trees:
     """Types as nested lists, in which nothing is a number of the registry any more: those change with any upgrade."""
 
-    def __init__(self, types: list[list[Any]]) -> None:
-        self._types, self._nodes = types, 0
+    def __init__(self, metadata: bytes, places: list[int]) -> None:
+        self._metadata, self._places, self._nodes = metadata, places, 0
+
+    def _type(self, number: int) -> list[Any]:
+        return _Walk(self._metadata, self._places[number]).type()
 
     def tree(self, number: int, depth: int = 0) -> list[Any]:
-        if not number < len(self._types) or depth > MAX_DEPTH:
-            raise ShapeError(f"expected one of {len(self._types)} types, at most {MAX_DEPTH} deep, found {number}")
+        if not number < len(self._places) or depth > MAX_DEPTH:
+            raise ShapeError(f"expected one of {len(self._places)} types, at most {MAX_DEPTH} deep, found {number}")
         self._nodes += 1
         if self._nodes > MAX_NODES:
             raise ShapeError(f"expected at most {MAX_NODES} nodes in the types of our calls, found more")
-        kind, *rest = self._types[number]
+        kind, *rest = self._type(number)
         if kind == _COMPOSITE:
             return [kind, self.fields(rest[0], depth)]
         if kind == _VARIANT:
@@ -176,7 +185,7 @@ class _Trees:
 
     def call(self, calls: int, name: str) -> tuple[int, list[Any]] | None:
         """Index and arguments of that call."""
-        definition: list[Any] = self._types[calls] if calls < len(self._types) else [_TUPLE, []]
+        definition: list[Any] = self._type(calls) if calls < len(self._places) else [_TUPLE, []]
         if definition[0] != _VARIANT:
             raise ShapeError("expected a pallet's calls to be variants")
         return next(((index, self.fields(fields)) for each, index, fields in definition[1] if each == name), None)
@@ -197,7 +206,7 @@ def shape_of(metadata: bytes) -> Shape:
         raise ShapeError(f"expected metadata of version 15, found {metadata[:5].hex()}")
     walk = _Walk(metadata)
     walk.take(len(_MAGIC))
-    trees = _Trees(walk.each(walk.type))
+    trees = _Trees(metadata, walk.each(walk.place))
     pallets = {name: (index, calls) for name, index, calls in walk.each(walk.pallet)}
     version, address, signature, extensions = walk.extrinsic()
     added = [[name, trees.tree(extra), trees.tree(signed)] for name, extra, signed in extensions]
