@@ -2,13 +2,13 @@
 
     python tests/bench/realtime_bench.py messages [rounds]     one message a frame, one connection and 1,000 peers
     python tests/bench/realtime_bench.py acknowledged [rounds] the same with an answer to each, one connection
+    python tests/bench/realtime_bench.py layers [rounds]       no signature looked at: what all the rest costs
     python tests/bench/realtime_bench.py batches [rounds]      8 and 32 messages under one signature
     python tests/bench/realtime_bench.py threads [rounds]      recorded frames, verified by one thread and by two
     python tests/bench/realtime_bench.py broadcast [rounds]    100 KiB to 1,000 peers
     python tests/bench/realtime_bench.py idle [peers seconds]  memory and CPU of silent peers
     python tests/bench/realtime_bench.py trips [seconds]       1,000 peers, 5 messages a second each, there and back
     python tests/bench/realtime_bench.py hostile [seconds rounds]  the same for 200, beside peers without manners
-    python tests/bench/realtime_bench.py soak [seconds]        churn, cuts and slow readers: memory, descriptors, losses
 
 The server is a process of its own and counts its own CPU seconds between two messages; what the client uses is not in
 them. Rounds are interleaved and medians reported: on a shared machine only ratios are to be trusted, to some 15 %.
@@ -28,13 +28,13 @@ import subprocess
 import sys
 import threading
 import time
-from collections import Counter, deque
+from collections import deque
 from pathlib import Path
 from typing import ClassVar
 
 import bittensor_core
 
-from wallet_guard.realtime import MinerWebSocketManager, RealtimeLimits, Speaker, ValidatorWebSocketManager
+from wallet_guard.realtime import RealtimeLimits, Speaker, ValidatorWebSocketManager, verification
 from wallet_guard.realtime.metrics import Histogram
 from wallet_guard.realtime.verification import Verifier
 from wallet_guard.signed.certificate import Certificate, Purpose, encode_certificate
@@ -270,10 +270,10 @@ def predictions(speaker, frames, batch=1, acknowledged=False):
     return made
 
 
-def pipelined(kind, frames, batch, voice, acknowledged=False):
+def pipelined(kind, frames, batch, voice, acknowledged=False, **options):
     """Everything sent at once over one connection; answers are read beside it."""
     (speaker,) = speakers(voice, 1)
-    with Process(kind, warm=frames * batch // 10, total=frames * batch) as server:
+    with Process(kind, warm=frames * batch // 10, total=frames * batch, **options) as server:
         connection = connect(server.port, speaker, kind)
         threading.Thread(target=read_all, args=(connection,), daemon=True).start()
         connection.sendall(b"".join(predictions(speaker, frames, batch, acknowledged)))
@@ -339,6 +339,13 @@ def measure_acknowledged(rounds=5):
     found = interleaved(rounds, cases)
     for other in kinds[1:]:
         ratios(found, "ours, acknowledged", f"{other}, acknowledged")
+
+
+def measure_layers(rounds=5):
+    """µs of CPU a message without its signature: the WebSocket layer, the checks, JSON, the way to the handler."""
+    kinds = ("ours", "websockets", "aiohttp")
+    one = lambda kind: 1e6 / pipelined(kind, 4000, 1, "sr25519", trusting=True)  # noqa: E731
+    interleaved(rounds, {f"{kind}, us beside the signature": lambda k=kind: one(k) for kind in kinds})
 
 
 def measure_batches(rounds=5):
@@ -587,78 +594,20 @@ def bystanders(port):
         time.sleep(0.01)
 
 
-async def soak(seconds, peers=200):
-    """Miners that come, go, cut and read slowly; reliable messages both ways."""
-    seen, heard, stop = Counter(), Counter(), time.monotonic() + seconds
-    limits = LIMITS._replace(resend_seconds=1.0, max_peers=4096, pong_seconds=5.0)
-    manager = ValidatorWebSocketManager(VALIDATOR, netuid=2, limits=limits, heartbeat_interval=2.0)
-    manager.register_handler("note", lambda hotkey, data: seen.__setitem__(data["n"], seen[data["n"]] + 1))
-    port = await manager.start("127.0.0.1", 0)
-    voices = speakers("session", peers)
-    made, sent = 0, 0
-
-    def miner(voice):
-        # the layer below holds a closed connection until its next look, three intervals and the pong's time later
-        intervals = {"heartbeat_interval": 2.0, "reconnect_base_interval": 0.05, "max_reconnect_interval": 0.5}
-        one = MinerWebSocketManager(voice, netuid=2, limits=limits, **intervals)
-        one.register_handler("note", lambda hotkey, data: heard.__setitem__(data["n"], heard[data["n"]] + 1))
-        one.add_validator(VALIDATOR.ss58_address, f"127.0.0.1:{port}")
-        return one
-
-    miners = [miner(voice) for voice in voices]
-    await asyncio.gather(*(one.start() for one in miners))
-    at, points = 0, []
-    while time.monotonic() < stop:
-        one = miners[at % peers]
-        one.send(VALIDATOR.ss58_address, "note", {"n": made, "x": "y" * 300}, reliable=True)
-        made += 1
-        await manager.send(one.party.hotkey, "note", {"n": sent}, reliable=True)
-        sent += 1
-        if at % 31 == 0:
-            one.cut(VALIDATOR.ss58_address)
-        if at % 503 == 0 and not any(peer.keeps for peer in one.party.peers.values()):
-            peer = manager.party.peers.get(one.party.hotkey)
-            if peer is None or not peer.keeps:
-                await one.stop(1)
-                miners[at % peers] = miner(voices[at % peers])
-                await miners[at % peers].start()
-        if at % 97 == 0:
-            manager.broadcast("game_update", {"games": ["x" * 1000] * 20})
-        at += 1
-        if at % 5 == 0:
-            await asyncio.sleep(0.01)
-        if time.monotonic() - (stop - seconds) > len(points) * seconds / 10:
-            rss = int(Path("/proc/self/statm").read_text().split()[1]) * 4
-            points.append((rss, len(list(Path("/proc/self/fd").iterdir()))))
-            print(
-                f"{len(points) * 10} %: {rss} KiB, {points[-1][1]} descriptors, {made} + {sent} sent", file=sys.stderr
-            )
-            seen_so_far = len(seen)
-    async with asyncio.timeout(60):
-        while len(seen) < made or len(heard) < sent:
-            await asyncio.sleep(0.05)
-    growth = 100 * (points[-1][0] / points[len(points) // 2][0] - 1)
-    twice = sum(times > 1 for times in (*seen.values(), *heard.values()))
-    print(f"{seconds:.0f} s, {peers} peers: {made} + {sent} sent, 0 lost, {twice} twice, {seen_so_far} seen by then")
-    print(f"memory KiB, descriptors at each tenth: {points}; growth over the second half {growth:.1f} %")
-    print(f"ends {dict(manager.party.metrics.ends)}, verdicts {dict(manager.party.metrics.verdicts)}")
-    await asyncio.gather(*(one.stop(1) for one in miners))
-    await manager.stop(1)
-
-
 def main():
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     name, *rest = sys.argv[1:]
     if name == "serve":
+        options = json.loads(rest[3])
+        if options.pop("trusting", False):
+            globals()["is_signed"] = verification.is_signed = lambda frame, voice: True
         with asyncio.Runner(loop_factory=Turns if rest[0] == "ours" else None) as runner:
-            runner.run(SERVERS[rest[0]](int(rest[1]), int(rest[2]), json.loads(rest[3])))
+            runner.run(SERVERS[rest[0]](int(rest[1]), int(rest[2]), options))
     elif name == "readers":
         readers(int(rest[0]), int(rest[1]))
     elif name == "bystanders":
         bystanders(int(rest[0]))
-    elif name == "soak":
-        asyncio.run(soak(float(rest[0]) if rest else 1800.0))
     else:
         globals()[f"measure_{name}"](*map(int, rest))
 
