@@ -9,7 +9,7 @@ from wallet_guard.host.config import ConfigurationError
 from wallet_guard.signer.journal import JOURNAL_FILE, Journal
 
 
-@pytest.mark.parametrize("version", [1, 3, 99, -1])
+@pytest.mark.parametrize("version", [3, 99, -1])
 def test_a_journal_of_another_version_is_refused(tmp_path: Path, version: int) -> None:
     Journal(tmp_path / "state").close()
     other = sqlite3.connect(tmp_path / "state" / JOURNAL_FILE)

@@ -1,7 +1,10 @@
 """The journal's tables, and their version."""
 
 SCHEMA_VERSION = 2
-"""Kept as SQLite's ``user_version``. A journal of another version is refused: no released one is there to convert."""
+"""Kept as SQLite's ``user_version``.
+
+``upgrade`` says from which versions a journal is taken over; others are refused.
+"""
 
 SCHEMA = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;

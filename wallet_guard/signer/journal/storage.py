@@ -15,6 +15,7 @@ from wallet_guard.signer.disk import Disk
 from wallet_guard.signer.journal.auditchain import AuditChain, check_newest_records
 from wallet_guard.signer.journal.reading import Reading
 from wallet_guard.signer.journal.schema import SCHEMA, SCHEMA_VERSION
+from wallet_guard.signer.journal.upgrade import UPGRADABLE, upgrade
 from wallet_guard.signer.journal.writer import Writer
 
 JOURNAL_FILE = "journal.sqlite3"
@@ -85,7 +86,7 @@ class Journal(Reading):
         (version,) = self._db.execute("PRAGMA user_version").fetchone()
         if version == 0:
             self._db.executescript(f"BEGIN IMMEDIATE; {SCHEMA} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
-        elif version != SCHEMA_VERSION:
+        elif version != SCHEMA_VERSION and version not in UPGRADABLE:
             raise ConfigurationError(
                 f"{self.path}: expected journal version {SCHEMA_VERSION}, found {version}: another version of this "
                 "program made it; run that one, or restore a backup that this one made"
@@ -99,6 +100,8 @@ class Journal(Reading):
             except BrokenChainError as error:
                 why = f"the audit chain is broken: {error}; restore a backup"
                 raise ConfigurationError(f"{self.path}: {why}") from error
+            if version in UPGRADABLE:
+                upgrade(self._db)
         # What a crash left in the log is written and synced once more, before anything is decided on it: after a failed
         # sync the system may show what it could not write.
         self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
