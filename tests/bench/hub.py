@@ -2,8 +2,8 @@
 
     python tests/bench/hub.py [MESSAGES]
 
-The hub runs in a process of its own (relay, links, signatures; no signer and no chain process). One miner with a session
-key sends; the application acknowledges nothing, so that each message is one frame in and one frame out.
+The hub runs in a process of its own (relay, links, signatures; no signer, no chain process). One miner with a session
+key sends; the application acknowledges nothing, so that each message is one frame in and one out.
 """
 
 import asyncio
