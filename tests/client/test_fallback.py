@@ -11,6 +11,7 @@ import pytest
 from wallet_guard.client import AsyncWalletService, ServiceUnreachable, SettingsError, WalletService, add_args
 from wallet_guard.client.fallback import FALLBACK_CODES, was_not_accepted
 from wallet_guard.client.results import Result
+from wallet_guard.gateway.codes import CODES
 
 TOKEN = "a-token-of-43-characters-like-the-signer-ma"
 
@@ -144,6 +145,8 @@ def test_an_unclear_answer_is_never_followed_by_the_local_wallet(connect, unix_s
         ("idempotency_conflict", 409),
         ("weights_shifted", 422),
         ("call_refused", 403),
+        ("policy_denied", 403),
+        ("old_key", 409),
         ("a_code_of_tomorrow", 403),
     ],
 )
@@ -162,6 +165,10 @@ def test_a_dry_run_is_never_done_for_real(connect, nobody, key, local):
 def test_what_cannot_be_sent_is_not_set_locally(connect, nobody, key, local):
     assert not connect(nobody, wallet_path=key, fallback_local=local).set_weights(2, [1], [float("nan")]).local
     assert local.calls == []
+
+
+def test_every_code_is_one_that_the_service_says():
+    assert set(CODES) > FALLBACK_CODES - {"unreachable"}
 
 
 @pytest.mark.parametrize("code", sorted(FALLBACK_CODES))

@@ -214,6 +214,12 @@ def test_a_rate_limit_carries_block_and_time(connect, unix_service, say):
     assert result.final
 
 
+def test_a_rule_of_the_operator_is_named(connect, unix_service, say):
+    error = {"code": "policy_denied", "message": "m", "hint": "", "rule": "hours"}
+    unix_service.steps = [say.answer({"success": False, "error": error, "message": "m", "submitted": "no"}, 403)]
+    assert connect(unix_service.url).set_weights(2, [1], [1]).rule == "hours"
+
+
 def test_a_queued_intent_is_a_success_that_says_so(connect, unix_service, say):
     queued = {
         "success": True,

@@ -41,11 +41,11 @@ class Result:
     Unpacks to ``(success, message)`` and is true for success, like the SDK's.
 
     ``code`` is "" for success, else one of the service's codes, or ``unreachable`` where no service answered;
-    ``hint`` says what to do. ``submitted`` is ``no``, ``maybe`` or ``yes``: may the chain have got it?
-    ``final`` says whether that can still change: only ``no`` and final together mean that it never will.
-    ``queued``: kept until the subnet's rate limit permits it (``next_block``, ``next_time``).
-    ``status`` is the HTTP status, 0 without an answer. Times are RFC 3339. ``local``: not the service but the
-    local wallet did it (see ``fallback``); ``fallbacks`` counts how often that has happened so far.
+    ``hint`` says what to do, ``rule`` names the operator's rule that refused it. ``submitted`` is ``no``, ``maybe``
+    or ``yes``: may the chain have got it? ``final`` says whether that can still change: only ``no`` and final
+    together mean that it never will. ``queued``: kept until the subnet's rate limit permits it (``next_block``,
+    ``next_time``). ``status`` is the HTTP status, 0 without an answer. Times are RFC 3339. ``local``: not the service
+    but the local wallet did it (see ``fallback``); ``fallbacks`` counts how often that has happened so far.
     ``explanation`` is a dry run's: nothing was signed, and success means that it would be.
     """
 
@@ -71,6 +71,7 @@ class Result:
     local: bool = False
     fallbacks: int = 0
     explanation: Explanation | None = None
+    rule: str | None = None
 
     def __iter__(self) -> Iterator[bool | str]:
         return iter((self.success, self.message))
@@ -222,6 +223,7 @@ def read_result(answer: Answer, idempotency_key: str | None) -> Result:
         idempotency_key=idempotency_key,
         status=answer.status,
         explanation=explanation,
+        rule=_text(error, "rule"),
     )
 
 
