@@ -19,6 +19,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
+from wallet_guard.host.process import return_memory
 from wallet_guard.ipc.packets import (
     MAX_ASKER_PACKET_BYTES,
     MAX_PACKET_BYTES,
@@ -48,13 +49,18 @@ MAX_UNSENT_BYTES = 8 * 1024 * 1024
 """What a peer may leave unread before it is cut off."""
 
 MAX_TOGETHER_SECONDS = 0.01
-"""How long questions are answered before what they wrote is synced: so late, and one sync, may a signature be that was
-made before a lock."""
+"""How long questions are answered before what they wrote is synced.
+
+So late, and one sync, may a signature leave that was made before a lock.
+"""
 
 MAX_TOGETHER_BYTES = 1024 * 1024
 """Answers held until that sync."""
 
 STRANGERS_SECONDS = 60.0
+
+MEMORY_SECONDS = 10.0
+"""How often what a burst of questions took is given back."""
 
 _RECEIVE_BYTES = 1 << 18
 
@@ -111,7 +117,7 @@ class Server:
         self._has_work = False
         """Chain processes shall be told at the end of the group, once."""
         self._stopping = False
-        self._tick_due = 0.0
+        self._tick_due = self._memory_due = 0.0
         self._counted_due = time.monotonic() + STRANGERS_SECONDS
         desk.on_change = self._tell_change
         desk.on_work = self._tell_work
@@ -151,6 +157,9 @@ class Server:
             self._desk.policies.reload(self._desk.journal, self._desk.now_ms())
         except JournalError as error:
             log.critical(str(error))
+        if time.monotonic() >= self._memory_due:
+            self._memory_due = time.monotonic() + MEMORY_SECONDS
+            return_memory()
         if time.monotonic() < self._tick_due:
             return
         self._tick_due = time.monotonic() + TICK_SECONDS
