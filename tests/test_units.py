@@ -9,7 +9,7 @@ import pytest
 
 from wallet_guard.chain.__main__ import HUB_SOCKET
 from wallet_guard.gateway.__main__ import LIMITS
-from wallet_guard.gateway.listeners import INHERITED_PREFIX
+from wallet_guard.gateway.listeners import INHERITED_PREFIX, METRICS_NAME
 from wallet_guard.hub.__main__ import INHERITED_PREFIX as PEERS
 from wallet_guard.realtime.limits import VALIDATOR_LIMITS
 from wallet_guard.signer.__main__ import MODES
@@ -176,6 +176,14 @@ def test_by_default_tcp_is_for_this_host():
     found = settings("wallet-guard-tcp.socket")
     assert found["ListenStream"] == ["127.0.0.1:8000"]
     assert (found["IPAddressDeny"], found["IPAddressAllow"]) == (["any"], ["localhost"])
+
+
+def test_figures_are_told_to_this_host_by_a_socket_that_nothing_wants():
+    found = settings("wallet-guard-metrics.socket")
+    assert (found["FileDescriptorName"], found["Service"]) == ([METRICS_NAME], ["wallet-guard.service"])
+    assert found["ListenStream"] == ["127.0.0.1:9464"]
+    assert (found["IPAddressDeny"], found["IPAddressAllow"]) == (["any"], ["localhost"])
+    assert not any("wallet-guard-metrics.socket" in path.read_text() for path in UNITS.glob("*.service"))
 
 
 @pytest.mark.parametrize(

@@ -70,7 +70,7 @@ def test_every_file_goes_where_systemd_looks(tmp_path):
 
 def test_every_unit_that_is_enabled_or_removed_exists():
     units = {path.name for path in (ROOT / "systemd").iterdir() if path.suffix in (".service", ".socket")}
-    assert {*install.SERVICES, *install.SOCKETS, *install.HUB} == units
+    assert {*install.SERVICES, *install.SOCKETS, *install.HUB, *install.METRICS} == units
     for name in (*install.ENABLED, *install.HUB):
         assert "[Install]" in (ROOT / "systemd" / name).read_text()
 

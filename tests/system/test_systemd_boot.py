@@ -179,7 +179,7 @@ def test_installs_what_it_showed_before(box):
         "cp -r /test/old /root/source; python3 -m venv /root/operator; /root/operator/bin/pip install -q /root/source"
     )
     shown = box.shell(f"{PIP}; {INSTALL} --from /root/source")
-    assert "nothing was changed; 23 steps to do with --apply" in shown
+    assert "nothing was changed; 24 steps to do with --apply" in shown
     assert box.try_run("ls", "/opt/wallet-guard").returncode != 0
     begun = time.monotonic()
     done = box.shell(f"{PIP}; {INSTALL} --from /root/source --apply")

@@ -63,6 +63,8 @@ tcp = {tcp}
 #tls_client_ca = "/path/to/authorities.pem"
 # Let tokens travel readable beyond this host: only inside a tunnel.
 #tokens_in_clear = false
+# Figures for Prometheus at /metrics, of all processes; without a token, so beyond loopback with tls_client_ca only.
+#metrics = "127.0.0.1:9464"
 
 # Where miners come in, for messages; 'serve' runs it where it is enabled. See hardening/btws.md.
 [hub]

@@ -44,6 +44,9 @@ HUB_SOCKETS = ("wallet-guard-hub.socket", "wallet-guard-signer-hub.socket", "wal
 HUB = ("wallet-guard-hub.service", *HUB_SOCKETS)
 """Placed always, enabled with --hub."""
 
+METRICS = ("wallet-guard-metrics.socket",)
+"""Placed always, enabled by who has a Prometheus."""
+
 _CONFIG = """\
 # Wallet Guard on this host, read by all its processes. It holds no secret. 'wallet-guard init FOLDER' writes one with
 # every key explained. After a change: systemctl restart wallet-guard
@@ -307,13 +310,15 @@ def uninstall(chosen: argparse.Namespace) -> int:
 
 def uninstalling(layout: Layout) -> list[Step]:
     """The steps to a host without the services."""
-    names = [*SERVICES, *SOCKETS, *HUB, "wallet-guard.sysusers", "wallet-guard.tmpfiles"]
+    names = [*SERVICES, *SOCKETS, *HUB, *METRICS, "wallet-guard.sysusers", "wallet-guard.tmpfiles"]
     units = [layout.placed(name) for name in names]
     prefix = layout.prefix
     # Asked now: afterwards nothing is there.
     present = any(path.exists() for path in units)
     return [
-        command("systemctl", "--quiet", "disable", "--now", *SOCKETS, *HUB, *SERVICES, done=lambda: not present),
+        command(
+            "systemctl", "--quiet", "disable", "--now", *SOCKETS, *HUB, *METRICS, *SERVICES, done=lambda: not present
+        ),
         *(remove(path) for path in units),
         command("systemctl", "daemon-reload", done=lambda: not present),
         remove(layout.program),

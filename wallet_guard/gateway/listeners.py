@@ -52,7 +52,7 @@ def open_doors(config: Config, environment: Mapping[str, str], pid: int) -> Door
         elif config.gateway.metrics:
             raise ConfigurationError(
                 f"{config.path}: [gateway] metrics: expected the service manager to pass its socket, found none: "
-                "systemctl enable --now wallet-guard-metrics.socket"
+                "stop wallet-guard, then start wallet-guard-metrics.socket with it"
             )
         return Doors(clients, metrics)
     opened: list[socket.socket] = []
