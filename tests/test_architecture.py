@@ -72,7 +72,7 @@ IMPORTERS: dict[str, set[str]] = {
     # loader are asked in one place.
     "sqlite3": {
         *("signer.journal.auditchain", "signer.journal.reading", "signer.journal.storage", "signer.journal.writer"),
-        *("cli.audit", "cli.backup"),
+        *("signer.journal.upgrade", "cli.audit", "cli.backup"),
     },
     "ctypes": {"host.process"},
     "importlib": {"host.process"},
