@@ -23,6 +23,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 TOOL = Path(__file__).with_name("systemd_box")
 BOX = os.environ.get("SYSTEMD_BOX", "/var/tmp/wallet-guard-tests")
+METRICS = "http://127.0.0.1:9464/metrics"
 NAME = f"wgbox{os.getpid()}"
 ENDPOINT = "127.0.0.1:9944"
 SERVICES = {
@@ -239,6 +240,53 @@ def test_starts_with_one_word(box):
         "signer-gateway.sock root wallet-guard-gateway 660",
         "signer-hub.sock root wallet-guard-hub 660",
     ]
+
+
+def test_doctor_finds_nothing_to_mend_and_then_what_is_planted(box):
+    def faults():
+        done = box.try_run("wallet-guard", "doctor", "--json")
+        found = [finding for finding in json.loads(done.stdout)["findings"] if finding["severity"] == "fault"]
+        say("doctor: " + ("; ".join(f"{each['check']}: {each['found']}" for each in found) or "no fault"))
+        return done.returncode, {finding["check"] for finding in found}
+
+    box.wait("doctor finds no fault", lambda: faults() == (0, set()))
+    box.shell(f"""
+        chmod 0644 {KEY}
+        chmod 0666 /etc/wallet-guard/wallet-guard.toml
+        mkdir -p /etc/systemd/system/wallet-guard-signer.service.d
+        printf '[Service]\\nLimitCORE=infinity\\n' >/etc/systemd/system/wallet-guard-signer.service.d/loose.conf
+        cp /etc/systemd/system/wallet-guard-chain.service /root/unit
+        echo '# another' >>/etc/systemd/system/wallet-guard-chain.service
+        touch /opt/wallet-guard/current/guard/lib/python3.11/site-packages/evil.pth
+    """)
+    status, found = faults()
+    assert status == 1
+    assert found >= {"hotkeys", "configuration-file", "unit-drop-ins", "unit-drift", "units-running"}
+    assert "environment-files" in found
+    box.shell(f"""
+        chmod 0600 {KEY}
+        chmod 0644 /etc/wallet-guard/wallet-guard.toml
+        rm -r /etc/systemd/system/wallet-guard-signer.service.d
+        cp /root/unit /etc/systemd/system/wallet-guard-chain.service
+        rm /opt/wallet-guard/current/guard/lib/python3.11/site-packages/evil.pth
+        systemctl daemon-reload
+    """)
+    assert faults() == (0, set())
+
+
+def test_figures_are_for_prometheus_once_their_socket_is_enabled(box):
+    assert box.try_run("curl", "-sf", "-m5", METRICS).returncode == 7
+    box.run("systemctl", "--quiet", "enable", "wallet-guard-metrics.socket")
+    box.run("systemctl", "stop", "wallet-guard")
+    box.run("systemctl", "start", "wallet-guard-metrics.socket", "wallet-guard")
+    box.wait("every part is ready", box.ready)
+    text = box.run("setpriv", "--reuid=stranger", "--regid=stranger", "--clear-groups", "curl", "-sf", "-m5", METRICS)
+    for process in ("gateway", "signer", "chain"):
+        assert f'wallet_guard_up{{process="{process}"}} 1' in text
+    resident = [line for line in text.splitlines() if line.startswith("wallet_guard_process_resident_memory_bytes")]
+    say("figures:\n" + "\n".join(resident))
+    assert all(float(line.rpartition(" ")[2]) > 0 for line in resident)
+    assert box.token not in text
 
 
 def test_the_hub_greets_with_a_certificate_of_the_signer_and_knows_who_is_registered(box):
