@@ -56,7 +56,7 @@ class Box:
         self.folder = folder
         self.token = ""
 
-    def try_run(self, *words, seconds=120, given=None):
+    def try_run(self, *words, seconds=600, given=None):
         return subprocess.run(
             [TOOL, "run", NAME, *words], capture_output=True, text=True, timeout=seconds, input=given, check=False
         )
