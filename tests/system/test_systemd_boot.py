@@ -686,7 +686,7 @@ def test_upgrades_under_a_live_journal_and_loses_none(box):
     box.shell("rm -r /root/source; cp -r /test/new /root/source")
     box.shell(f"{PIP}; /root/operator/bin/pip install -q --no-deps /root/source")
     with load(box, 25) as answers:
-        box.shell(f"{PIP}; {INSTALL} --from /root/source --apply", seconds=200)
+        box.shell(f"{PIP}; {INSTALL} --from /root/source --apply")
     check_nothing_lost(box, answers, 100, before)
     box.wait("every part is ready", box.ready)
     status = box.run("wallet-guard", "status")
