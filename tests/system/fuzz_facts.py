@@ -19,6 +19,9 @@ import base64
 import dataclasses
 import hashlib
 import json
+import os
+import resource
+import signal
 import sys
 import tempfile
 import time
@@ -41,7 +44,7 @@ from wallet_guard.ipc.intents import Accept
 from wallet_guard.ipc.records import to_json
 from wallet_guard.ipc.wishes import SetWeights
 from wallet_guard.signed.audit import verify_chain
-from wallet_guard.signer import follow
+from wallet_guard.signer import compose, follow
 from wallet_guard.signer.desk import Desk
 from wallet_guard.signer.journal import Journal
 from wallet_guard.signer.keys import Key, Keyring
@@ -86,6 +89,37 @@ BOUNDS = {
 """Every number that facts hold, and the places where something changes; their neighbours are tried with them."""
 
 BEYOND = (-1, -(2**63), 2**32, 2**63, 2**64, 2**70, 2**1000)
+
+
+def facts_at(head: int) -> Facts:
+    """What an honest chain process would say at this head."""
+    return Facts(
+        genesis_hash=GENESIS,
+        spec_version=461,
+        transaction_version=1,
+        block_number=head,
+        era_block_number=head - 2,
+        era_block_hash=hashlib.sha256(head.to_bytes(8, "big")).digest(),
+        block_time_ms=12_000,
+        nonce=7,
+        finalized_nonce=7,
+        uid=1,
+        uids=tuple((address, at) for at, address in enumerate(HOTKEYS)),
+        mechanisms=2,
+        commit_reveal=False,
+        commit_reveal_version=4,
+        rate_limit=0,
+        last_update=0,
+        min_allowed_weights=1,
+        max_weight_limit=65_535,
+        weights_version_key=0,
+        tempo=360,
+        reveal_period_epochs=1,
+        last_epoch_block=head - 100,
+        pending_epoch_at=0,
+        subnet_epoch_index=13,
+        blocks_since_last_step=100,
+    )
 
 
 @dataclasses.dataclass
@@ -152,6 +186,7 @@ class Life:
             took = time.process_time() - began
             self.slowest = max(self.slowest, took)
             assert took < MOST_SECONDS, f"{question.ask} took {took:.1f} s"
+        assert said is not None
         if "refusal" in said:
             return self._count(question.ask, said["refusal"]["code"])
         self._count(question.ask, "answered")
@@ -184,34 +219,7 @@ class Life:
 
     def true_facts(self) -> Facts:
         """What an honest chain process would say."""
-        head = self.head
-        return Facts(
-            genesis_hash=GENESIS,
-            spec_version=461,
-            transaction_version=1,
-            block_number=head,
-            era_block_number=head - 2,
-            era_block_hash=hashlib.sha256(head.to_bytes(8, "big")).digest(),
-            block_time_ms=12_000,
-            nonce=7,
-            finalized_nonce=7,
-            uid=1,
-            uids=tuple((address, at) for at, address in enumerate(HOTKEYS)),
-            mechanisms=2,
-            commit_reveal=False,
-            commit_reveal_version=4,
-            rate_limit=0,
-            last_update=0,
-            min_allowed_weights=1,
-            max_weight_limit=65_535,
-            weights_version_key=0,
-            tempo=360,
-            reveal_period_epochs=1,
-            last_epoch_block=head - 100,
-            pending_epoch_at=0,
-            subnet_epoch_index=13,
-            blocks_since_last_step=100,
-        )
+        return facts_at(self.head)
 
     def facts(self) -> Facts:
         """The truth, with up to five numbers of anything."""
@@ -384,6 +392,38 @@ def mutated(random: Random) -> bytes:
     return bytes(data)
 
 
+def told(metadata: bytes) -> str:
+    """What comes of a signature by this metadata, made in a process of its own with 1 GiB and 20 seconds."""
+    pid = os.fork()
+    if pid == 0:
+        resource.setrlimit(resource.RLIMIT_AS, (1 << 30, 1 << 30))
+        signal.alarm(20)
+        os._exit(_sign_by(metadata))
+    _, status = os.waitpid(pid, 0)
+    if os.WIFSIGNALED(status):
+        return f"ended by signal {os.WTERMSIG(status)}"
+    return OUTCOMES.get(os.WEXITSTATUS(status), "ended by an error")
+
+
+OUTCOMES = {10: "metadata refused", 11: "call or payload refused", 12: "signed the call that was meant"}
+
+
+def _sign_by(metadata: bytes) -> int:
+    wish = SetWeights("validator", "default", 2, 0, (1, 2), None, (1.0, 2.0), 0)
+    facts = facts_at(HEAD)
+    try:
+        runtime = compose.Runtime(dataclasses.replace(TRUE, metadata=metadata), with_digest=True, pinned_sha256=())
+    except compose.RuntimeUnusableError:
+        return 10
+    try:
+        call = runtime.set_weights(2, 0, [1, 2], [32_768, 65_535], 0)
+        data = runtime.sign(call, Key("validator", "default", PAIR), facts, nonce=7, era_blocks=ERA_BLOCKS).data
+    except compose.RuntimeUnusableError:
+        return 11
+    judge(data, wish, PAIR, facts)
+    return 12
+
+
 def live(random: Random, steps: int) -> Life:
     """One life of that many steps, in a folder of its own."""
     with tempfile.TemporaryDirectory(prefix="facts") as folder:
@@ -400,7 +440,12 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=10.0)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--steps", type=int, default=300, help="of one life")
+    parser.add_argument("--metadata", type=int, default=0, help="so many changed runtimes instead of lives")
     arguments = parser.parse_args()
+    if arguments.metadata:
+        random = Random(arguments.seed)
+        print(Counter(told(mutated(random)) for _ in range(arguments.metadata)))
+        return
     ends, lives, slowest = time.monotonic() + arguments.minutes * 60, 0, 0.0
     outcomes: Counter[str] = Counter()
     signatures = again = 0
