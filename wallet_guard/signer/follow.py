@@ -45,8 +45,10 @@ _FITS: dict[Event, frozenset[State]] = {
 }
 
 MAX_STEPS = 500
-"""Changes of one intent: a life has six, a reorg adds two. After them only ends are taken, so that a chain
-process that lies in a loop fills no disk."""
+"""Changes of one intent: a life has six, a reorg adds two.
+
+After them only ends are taken, so that a chain process that lies in a loop fills no disk.
+"""
 
 _GOES_ROUND = frozenset({Event.SUBMITTED, Event.DROPPED, Event.IN_BLOCK, Event.RETRACTED})
 
