@@ -198,7 +198,7 @@ class HeadCache:
         return self._heads.get(head)
 
     def parse(self, head: bytes) -> RequestHead:
-        """What `parse_request_head` says, and remembers it; a refusal is not remembered, nor what holds a credential."""
+        """What `parse_request_head` says, and remembers it: no refusal, and nothing that holds a credential."""
         parsed = parse_request_head(head, self.limits)
         if len(head) <= self.MAX_HEAD_BYTES and not any(name in parsed.fields for name in self.CREDENTIALS):
             if len(self._heads) >= self.MAX_ENTRIES:
