@@ -164,6 +164,19 @@ def test_a_signature_made_anew_is_not_too_early_for_itself(bench: Any) -> None:
     assert bench.intent(intent).attempt == 2
 
 
+def test_a_signature_made_anew_keeps_the_interval_from_what_was_signed_since(bench: Any) -> None:
+    enforce(bench, min_seconds="60")
+    first = bench.accepted()
+    task = bench.sealed(first)
+    bench.report(first, Event.OUTDATED, extrinsic_hash=task.extrinsic_hash)
+    bench.pass_time(230)
+    bench.sealed(bench.accepted(weights=(1.0, 1.0, 1.0)), nonce=8)
+    bench.pass_time(23)
+    assert bench.intent(first).state is State.ACCEPTED
+    assert bench.seal(first).code == "rate_limited"
+    assert bench.intent(first).attempt == 1
+
+
 def test_the_same_key_gives_the_same_intent_whatever_the_limits_say_by_then(bench: Any) -> None:
     enforce(bench, min_seconds="600", per_hour="{ set_weights = 1 }")
     first = bench.accept(key="k")

@@ -363,7 +363,7 @@ INTERVALS: tuple[Rule, ...] = (min_seconds, min_blocks)
 """What a request that waits waits for."""
 
 AT_SEAL_AGAIN: tuple[Rule, ...] = tuple(rule for rule in AT_SEAL if rule not in INTERVALS)
-"""Asked before a signature is made anew in place of a dead one: the interval is its own."""
+"""Asked before a signature is made anew in place of a dead one, if nothing was signed for the slot since."""
 
 RULES = (*PERMISSIONS, *LIMITS)
 

@@ -190,8 +190,16 @@ class _Sealing:
         asked = Asked(intent.wallet, intent.hotkey, intent.kind, intent.netuid, mechid=mechid)
         vector = None if drafted.weights is None else vector_signed(drafted.weights)
         moment = Moment(self.key.ss58_address, self.facts.block_number, vector)
-        # Its own signature before this one is no earlier vector to keep a distance from.
-        return check(desk, client, asked, AT_SEAL_AGAIN if intent.attempt else AT_SEAL, moment)
+        return check(desk, client, asked, AT_SEAL_AGAIN if self._is_last_of_slot() else AT_SEAL, moment)
+
+    def _is_last_of_slot(self) -> bool:
+        """Are its own weights those that were last signed for the slot? Then there is no interval to keep from them.
+
+        Others may have been signed since: its signature is dead only minutes after it was made.
+        """
+        intent = self.intent
+        last = self.desk.journal.slot(intent.ss58_address, intent.netuid, intent.mechid) if intent.attempt else None
+        return last is not None and last.at_ms == intent.signed_ms
 
     def _refuse(self, refusal: Refusal) -> Refusal:
         seconds = refusal.retry_after_seconds
