@@ -105,6 +105,17 @@ def test_force_opens_it_at_once_and_is_on_record(bench: Any, restore: Any) -> No
     assert '"forced":true' in newest.body
 
 
+def test_a_hotkey_that_was_locked_stays_locked(bench: Any, restore: Any, alice: Key) -> None:
+    with bench.desk.journal.transaction() as writer:
+        writer.set_lane(alice.ss58_address, 7)
+        writer.lock_lane(alice.ss58_address, "another guard signs with it")
+    restore()
+    assert admin.unlock(bench.desk, Unlock(force=True)) == Done()
+    assert bench.accept(netuid=1).code == "locked"
+    assert admin.unlock(bench.desk, Unlock(key="validator/default")) == Done()
+    assert bench.sealed(bench.accepted(netuid=1))
+
+
 @pytest.mark.parametrize("state", [State.ACCEPTED, State.SIGNED, State.SUBMITTED, State.IN_BLOCK])
 def test_what_was_under_way_is_never_signed_again(bench: Any, restore: Any, state: State) -> None:
     intent = brought_to(bench, state, 1)

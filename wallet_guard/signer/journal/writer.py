@@ -102,8 +102,8 @@ class Writer:
         self._execute("DELETE FROM lanes WHERE ss58_address = ?", ss58_address)
 
     def forget_lanes(self) -> None:
-        """As if no hotkey had ever been seen on the chain."""
-        self._execute("DELETE FROM lanes")
+        """As if no hotkey had ever been seen on the chain; one that is locked stays so."""
+        self._execute("DELETE FROM lanes WHERE why = ''")
         self._execute("DELETE FROM signatures")
 
     def set_slot(self, ss58_address: str, netuid: int, mechid: int, signed: Signed) -> None:
