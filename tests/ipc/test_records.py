@@ -38,6 +38,7 @@ class Outer:
     inner: Inner
     inners: tuple[Inner, ...]
     perhaps: Inner | None
+    vectors: tuple[tuple[int, float], ...] | None
 
 
 RECORD = Outer(
@@ -54,11 +55,19 @@ RECORD = Outer(
     inner=Inner("x"),
     inners=(Inner("y"),),
     perhaps=Inner("z"),
+    vectors=((1, 0.5), (2, 0.25)),
 )
 
 
 def test_there_and_back_through_json() -> None:
     assert from_json(Outer, json.loads(json.dumps(to_json(RECORD)))) == RECORD
+
+
+def test_lists_of_pairs_are_written_pair_by_pair() -> None:
+    assert to_json(RECORD)["vectors"] == [[1, 0.5], [2, 0.25]]
+    assert to_json(RECORD)["pairs"] == [["a", 1]]
+    assert to_json(dataclasses.replace(RECORD, vectors=None))["vectors"] is None
+    assert to_json(dataclasses.replace(RECORD, vectors=()))["vectors"] == []
 
 
 def test_a_float_field_takes_a_whole_number_and_makes_it_a_float() -> None:

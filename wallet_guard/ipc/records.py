@@ -15,6 +15,7 @@ import functools
 import math
 import types
 import typing
+from collections.abc import Callable
 from enum import Enum
 from typing import Any, NamedTuple, TypeVar
 
@@ -92,12 +93,51 @@ def _tag(record: type) -> str | None:
     return None if "kind" in _fields(record) else record.__dict__.get("kind")
 
 
+_WRITERS: dict[type, tuple[tuple[str, Callable[[Any], Any] | None], ...]] = {}
+
+
+def _writers(record: type) -> tuple[tuple[str, Callable[[Any], Any] | None], ...]:
+    """By field, how its value becomes JSON; None where it is JSON as it stands."""
+    found = _WRITERS.get(record)
+    if found is None:
+        found = _WRITERS[record] = tuple((name, _writer(hint)) for name, hint in _fields(record).items())
+    return found
+
+
+def _writer(hint: Any) -> Callable[[Any], Any] | None:
+    options = set(typing.get_args(hint)) if typing.get_origin(hint) is types.UnionType else {hint}
+    options -= {type(None)}
+    if all(map(_is_kept, options)):
+        return None
+    items = _items(options.pop()) if len(options) == 1 else set()
+    # Vectors of (uid, weight) are the hot case: no call per number.
+    if len(items) == 1 and (inner := _items(items.pop())) and all(map(_is_kept, inner)):
+        return _lists
+    return to_json
+
+
+def _items(hint: Any) -> set[Any]:
+    """What a tuple holds; nothing for another annotation."""
+    return set(typing.get_args(hint)) - {Ellipsis} if typing.get_origin(hint) is tuple else set()
+
+
+def _is_kept(hint: Any) -> bool:
+    return hint in _SCALARS or (isinstance(hint, type) and issubclass(hint, Enum))
+
+
+def _lists(value: tuple[tuple[Any, ...], ...] | None) -> list[list[Any]] | None:
+    return None if value is None else list(map(list, value))
+
+
 def to_json(value: Any) -> Any:
     """The JSON value of a record (or of a field of one)."""
     if value is None or type(value) in _SCALARS:
         return value
     if dataclasses.is_dataclass(value):
-        fields = {name: to_json(getattr(value, name)) for name in _fields(type(value))}
+        fields = {
+            name: getattr(value, name) if write is None else write(getattr(value, name))
+            for name, write in _writers(type(value))
+        }
         tag = _tag(type(value))
         return fields if tag is None else {"kind": tag, **fields}
     if isinstance(value, tuple):

@@ -1,8 +1,8 @@
 """The signer's loop: one thread, no asyncio, one question after the other.
 
 It waits with ``selectors`` on its listening sockets and connections, answers each whole packet as it comes, and tells
-gateways and chain processes what changed. Order of arrival is order of decision. Writes never block it: what a peer
-does not take is held up to a ceiling, then the peer is cut off.
+gateways and chain processes what changed. Order of arrival is order of decision, but an operator's questions come
+first. Writes never block it: what a peer does not take is held up to a ceiling, then the peer is cut off.
 
 What arrived together is written together: the questions of one round share one sync of the journal, and no answer
 leaves before it (``Journal.together``). A question that is refused undoes nothing of its neighbours; where the sync
@@ -76,6 +76,8 @@ class _Connection:
         # Only the chain process has something big to say: runtime metadata.
         self.reader = PacketReader(MAX_PACKET_BYTES if name == "chain" else MAX_ASKER_PACKET_BYTES)
         self.unsent = bytearray()
+        self.events = selectors.EVENT_READ
+        """What is waited for."""
         self.nonsense = ""
         """What it said that ends the connection, once all before it is answered."""
 
@@ -220,7 +222,11 @@ class Server:
                 if not data:
                     self._drop(connection, "")
                     return
-                self._asked.extend((connection, message) for message in connection.reader.feed(data))
+                asked = [(connection, message) for message in connection.reader.feed(data)]
+                if connection.name == "admin":
+                    self._asked.extendleft(reversed(asked))
+                else:
+                    self._asked.extend(asked)
         except BlockingIOError:
             return
         except PacketError as error:
@@ -238,6 +244,15 @@ class Server:
                 self._end_nonsense([connection])
             else:
                 self._answer_together()
+            self._hear_operator()
+
+    def _hear_operator(self) -> None:
+        """What an operator said meanwhile: who locks does not wait until all that came before is answered."""
+        for key, events in self._selector.select(0):
+            if key.data == "admin":
+                self._accept(key.fileobj, key.data)
+            elif isinstance(key.data, _Connection) and key.data.name == "admin":
+                self._serve(key.data, events)
 
     def _answer_together(self) -> None:
         """As much as comes before the next question that stands alone: answered, synced once, then sent."""
@@ -258,11 +273,12 @@ class Server:
             lost = str(error)
         finally:
             self._held = None
-        for each in held:
-            if not lost:
-                self._write(each.connection, each.packet)
-            elif each.number is not None:
-                self._send(each.connection, unwritten(each.number, lost))
+        if lost:
+            for each in held:
+                if each.number is not None:
+                    self._send(each.connection, unwritten(each.number, lost))
+        else:
+            self._write_all(held)
         if self._has_work and not lost:
             self._tell_work()
         self._end_nonsense(asked)
@@ -285,12 +301,22 @@ class Server:
                 self._drop(connection, f"it spoke nonsense: {connection.nonsense}")
 
     def _send(self, connection: _Connection, message: dict[str, Any]) -> None:
-        packet = encode_packet(message)
+        self._send_packet(connection, encode_packet(message), message.get("id"))
+
+    def _send_packet(self, connection: _Connection, packet: bytes, number: int | None) -> None:
         if self._held is None:
             self._write(connection, packet)
         else:
             self._held_bytes += len(packet)
-            self._held.append(_Held(connection, packet, message.get("id")))
+            self._held.append(_Held(connection, packet, number))
+
+    def _write_all(self, held: list[_Held]) -> None:
+        """The packets in their order, those of one connection in one piece."""
+        pieces: dict[_Connection, list[bytes]] = {}
+        for each in held:
+            pieces.setdefault(each.connection, []).append(each.packet)
+        for connection, packets in pieces.items():
+            self._write(connection, b"".join(packets))
 
     def _write(self, connection: _Connection, packet: bytes) -> None:
         if connection not in self._connections:
@@ -313,7 +339,9 @@ class Server:
             self._drop(connection, f"it left {len(connection.unsent)} bytes unread")
             return
         wanted = selectors.EVENT_READ | (selectors.EVENT_WRITE if connection.unsent else 0)
-        self._selector.modify(connection.socket, wanted, connection)
+        if wanted != connection.events:
+            self._selector.modify(connection.socket, wanted, connection)
+            connection.events = wanted
 
     def _drop(self, connection: _Connection, why: str) -> None:
         if connection not in self._connections:
@@ -324,15 +352,18 @@ class Server:
         self._selector.unregister(connection.socket)
         connection.socket.close()
 
-    def _tell(self, name: str, event: str, body: Any) -> None:
-        for connection in [each for each in self._connections if each.name == name]:
-            self._send(connection, {"event": event, "body": body})
+    def _tell(self, name: str, event: str, body: Callable[[], Any]) -> None:
+        listening = [each for each in self._connections if each.name == name]
+        if listening:
+            packet = encode_packet({"event": event, "body": body()})
+            for connection in listening:
+                self._send_packet(connection, packet, None)
 
     def _tell_change(self, intent: Intent) -> None:
-        self._tell("gateway", "intent", to_json(self._desk.view(intent)))
+        self._tell("gateway", "intent", lambda: to_json(self._desk.view(intent)))
 
     def _tell_work(self) -> None:
         if self._held is not None:
             self._has_work = True
             return
-        self._tell("chain", "work", {})
+        self._tell("chain", "work", dict)
