@@ -10,6 +10,7 @@ indices are those of spec version 461, the same since each call came; a runtime 
 table follows it.
 """
 
+import struct
 from collections.abc import Callable, Mapping, Sequence
 from hashlib import blake2b
 from typing import Any, NamedTuple
@@ -80,13 +81,16 @@ _u8, _u16, _u32, _u64, _u128 = map(_unsigned, (1, 2, 4, 8, 16))
 
 
 def _encode_u16s(values: Sequence[int]) -> bytes:
-    return compact(len(values)) + b"".join(map(_u16.encode, values))
+    try:
+        return compact(len(values)) + struct.pack(f"<{len(values)}H", *values)
+    except struct.error as error:
+        raise OverflowError(str(error)) from error
 
 
 def _decode_u16s(reader: _Reader) -> list[int]:
     count = reader.compact()
     data = reader.take(2 * count)
-    return [int.from_bytes(data[at : at + 2], "little") for at in range(0, 2 * count, 2)]
+    return list(struct.unpack(f"<{count}H", data))
 
 
 def _encode_bytes(data: bytes) -> bytes:

@@ -25,20 +25,27 @@ def check_weights(uids: Sequence[int], weights: Sequence[float]) -> None:
     """
     if len(uids) != len(weights):
         raise WeightsError(f"uids and weights: expected equal lengths, found {len(uids)} and {len(weights)}")
-    seen: set[int] = set()
-    for uid in uids:
-        if not 0 <= uid <= U16_MAX:
-            raise WeightsError(f"uids: expected 0 to {U16_MAX}, found {str(uid)[:24]}")
-        if uid in seen:
-            raise WeightsError(f"uids: expected each uid once, found {uid} twice")
-        seen.add(uid)
-    for weight in weights:
-        if not isfinite(weight) or weight < 0:
-            raise WeightsError(f"weights: expected finite numbers of at least 0, found {weight!r}")
+    if uids and not (min(uids) >= 0 and max(uids) <= U16_MAX and len(set(uids)) == len(uids)):
+        raise _refused_uids(uids)
+    if not all(map(isfinite, weights)) or (weights and min(weights) < 0):
+        wrong = next(weight for weight in weights if not isfinite(weight) or weight < 0)
+        raise WeightsError(f"weights: expected finite numbers of at least 0, found {wrong!r}")
     if not any(weights):
         raise WeightsError("weights: expected at least one above 0, found none")
     if not isfinite(_exact_sum(weights)) or not isfinite(sum(weights)):
         raise WeightsError("weights: expected a finite sum, found one that overflows")
+
+
+def _refused_uids(uids: Sequence[int]) -> WeightsError:
+    """Names the first that is wrong; one of them is."""
+    seen: set[int] = set()
+    for uid in uids:
+        if not 0 <= uid <= U16_MAX:
+            return WeightsError(f"uids: expected 0 to {U16_MAX}, found {str(uid)[:24]}")
+        if uid in seen:
+            break
+        seen.add(uid)
+    return WeightsError(f"uids: expected each uid once, found {uid} twice")
 
 
 def _exact_sum(weights: Sequence[float]) -> float:

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import dataclass, fields
+from operator import attrgetter
 from typing import Any
 
 from wallet_guard.ipc.intents import FINAL_STATES, Failure, State
@@ -82,24 +83,26 @@ class Intent:
         return self.state in FINAL_STATES
 
 
+_encode = json.JSONEncoder(separators=(",", ":")).encode
 _COLUMNS = tuple(entry.name for entry in fields(Intent))
 INSERT = f"INSERT INTO intents ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(_COLUMNS))})"  # noqa: S608
 _CHANGING = ("deadline_ms", *_COLUMNS[_COLUMNS.index("state") :])
 """What may change after an intent was accepted: not the wish, nor what most indexes are made of."""
+_COLUMNS_OF, _CHANGING_OF = attrgetter(*_COLUMNS), attrgetter(*_CHANGING)
 UPDATE = f"UPDATE intents SET {', '.join(f'{name} = ?' for name in _CHANGING)} WHERE id = ? AND version = ?"  # noqa: S608
 SELECT = f"SELECT {', '.join(_COLUMNS)} FROM intents"  # noqa: S608 -- names come from the dataclass above, not from input
 
 
 def to_row(intent: Intent, *, changing: bool = False) -> list[Any]:
     """The intent as ``INSERT`` takes it, or ``changing``, as ``UPDATE`` does."""
-    row = []
-    for name in _CHANGING if changing else _COLUMNS:
-        value = getattr(intent, name)
-        if name == "failure" and value is not None:
-            value = json.dumps([value.code, value.message, value.hint, value.may_be_submitted])
-        elif name == "weights" and value is not None:
-            value = json.dumps(value, separators=(",", ":"))
-        row.append(value)
+    row = list((_CHANGING_OF if changing else _COLUMNS_OF)(intent))
+    names = _CHANGING if changing else _COLUMNS
+    failure, weights = intent.failure, intent.weights
+    if failure is not None:
+        parts = [failure.code, failure.message, failure.hint, failure.may_be_submitted]
+        row[names.index("failure")] = json.dumps(parts)
+    if weights is not None:
+        row[names.index("weights")] = _encode(weights)
     return row
 
 
@@ -112,5 +115,5 @@ def from_row(row: tuple[Any, ...]) -> Intent:
     if values["failure"] is not None:
         values["failure"] = Failure(*json.loads(values["failure"]))
     if values["weights"] is not None:
-        values["weights"] = tuple((uid, value) for uid, value in json.loads(values["weights"]))
+        values["weights"] = tuple(map(tuple, json.loads(values["weights"])))
     return Intent(**values)
