@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from wallet_guard.host.sockets import listen_unix
+from wallet_guard.ipc.admin import Lock
 from wallet_guard.ipc.chain import Pull, Pulse
 from wallet_guard.ipc.health import Health
 from wallet_guard.ipc.intents import Accept, Show
@@ -168,6 +169,32 @@ def test_what_arrives_together_is_written_together(served: Any, bench: Any, monk
 
     served(play)
     assert said.count("COMMIT") == 1
+
+
+def test_an_operator_does_not_wait_behind_what_gateways_have_asked(
+    served: Any, bench: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MAX_TOGETHER_SECONDS", -1.0)
+    true, operator = module.answer, list[Peer]()
+
+    def lock_with_the_first(desk: Any, name: str, message: dict[str, Any], *others: Any) -> Any:
+        if name == "gateway" and message["id"] == 1:
+            operator[0].send(Lock(""))
+        return true(desk, name, message, *others)
+
+    monkeypatch.setattr(module, "answer", lock_with_the_first)
+
+    def play(connect: Callable[[str], Peer]) -> None:
+        operator.append(connect("admin"))
+        operator[0].send(Health())
+        assert operator[0].next() is not None
+        peer = connect("gateway")
+        peer.send(*accepts(bench, 50))
+        found = replies(peer, 50)
+        assert "answer" in found[0]
+        assert [message["refusal"]["code"] for message in found[1:]] == ["locked"] * 49
+
+    served(play)
 
 
 def test_a_refusal_among_them_undoes_nothing(served: Any, bench: Any) -> None:
