@@ -17,6 +17,11 @@ TOOL = Path(__file__).with_name("container_box")
 ROOTS = Path(__file__).with_name("systemd_box")
 BOX = Path(os.environ.get("SYSTEMD_BOX", "/var/tmp/wallet-guard-tests"))
 COMPOSE = "podman-compose==1.6.0"
+WALLETS = {"validator": "//Alice", "miner": "//Bob"}
+ADDRESSES = {
+    "validator": "5GrwvaEF5zXb26Fz9rcQpDWS57CtERHpNehXCPcNoHGKutQY",
+    "miner": "5FHneW46xGXgs5mUiveU4sbTyGBzmstUspZC92UhjJM694ty",
+}
 
 MISSING = [
     line
@@ -84,14 +89,14 @@ def house(tmp_path_factory):
 
     folder = tmp_path_factory.mktemp("containers")
     copy_sources(ROOT, folder / "tree")
-    hotkeys = folder / "wallets/validator/hotkeys"
-    hotkeys.mkdir(parents=True)
     import bittensor_core
 
-    pair = bittensor_core.Keypair.create_from_uri("//Alice")
-    (hotkeys / "default").write_bytes(bytes(bittensor_core.serialized_keypair_to_keyfile_data(pair)))
-    (hotkeys / "default").chmod(0o600)
-    for path in (folder / "wallets", folder / "wallets/validator", hotkeys, hotkeys / "default"):
+    for wallet, who in WALLETS.items():
+        key = folder / "wallets" / wallet / "hotkeys/default"
+        key.parent.mkdir(parents=True)
+        pair = bittensor_core.Keypair.create_from_uri(who)
+        key.write_bytes(bytes(bittensor_core.serialized_keypair_to_keyfile_data(pair)))
+    for path in (folder / "wallets", *(folder / "wallets").rglob("*")):
         shutil.chown(path, 4001, 4001)
         path.chmod(0o700 if path.is_dir() else 0o600)
     subprocess.run([TOOL, "down"], check=True, timeout=60)
@@ -101,15 +106,15 @@ def house(tmp_path_factory):
         "network": "local",
         "chain_endpoint": "ws://devnet:9944",
         "block_time": "1",
+        "hotkeys": ",".join(f"{wallet}/default" for wallet in WALLETS),
         "hub_netuid": "2",
         "PATH": f"{Path(compose_program()).parent}:{os.environ['PATH']}",
     }
     here = folder / "tree/hardening/containers"
 
-    def compose(*words, **options):
-        return run(
-            "podman-compose", "--profile", "devnet", "--profile", "hub", *words, cwd=here, env=environment, **options
-        )
+    def compose(*words, profiles=("devnet", "hub"), **changed):
+        chosen = [word for profile in profiles for word in ("--profile", profile)]
+        return run("podman-compose", *chosen, *words, cwd=here, env=environment | changed)
 
     try:
         begun = time.monotonic()
@@ -144,8 +149,8 @@ def wait_ready(compose):
 
 def test_sets_weights_through_the_published_port(house):
     wait_ready(house)
-    words = ("podman", "exec", "wallet-guard_wallet-signer_1", "wallet-guard", "client", "add", "node", "--netuid", "2")
-    token = run(*words).strip()
+    words = ("client", "add", "node", "--key", "validator/default", "--netuid", "2")
+    token = run("podman", "exec", "wallet-guard_wallet-signer_1", "wallet-guard", *words).strip()
     data = {"netuid": 2, "uids": [1, 2, 3], "weights": [100, 200, 300], "wait_for_inclusion": True}
     body = {"wallet_name": "validator", "hotkey_name": "default", "transaction_data": data}
     said = ask(
@@ -153,6 +158,33 @@ def test_sets_weights_through_the_published_port(house):
         *("-H", f"Authorization: Bearer {token}", "-H", "Content-Type: application/json"),
     )
     assert json.loads(said)["success"] is True, said
+
+
+def test_the_profiles_miner_and_validator_talk_to_each_other_without_a_hotkey(house):
+    wait_ready(house)
+    tokens = {}
+    for wallet in WALLETS:
+        words = ("client", "add", f"{wallet}-node", "--key", f"{wallet}/default", "--netuid", "2", "--call", "session")
+        tokens[wallet] = run("podman", "exec", "wallet-guard_wallet-signer_1", "wallet-guard", *words).strip()
+    up = ("up", "-d", "--no-build", "--no-recreate", "--no-deps")
+    house(
+        *(*up, "validator"),
+        profiles=("validator",),
+        WALLET_SERVICE_TOKEN=tokens["validator"],
+        MINER=f"{ADDRESSES['miner']}=1",
+    )
+    house(
+        *(*up, "miner"),
+        profiles=("miner",),
+        MINER_TOKEN=tokens["miner"],
+        VALIDATOR=f"{ADDRESSES['validator']}=validator:8091",
+    )
+    ends = time.monotonic() + 90
+    while " success" not in (said := house("logs", "miner", "validator", profiles=("miner", "validator"))):
+        assert time.monotonic() < ends, said
+        time.sleep(0.3)
+    assert "delivered" in said
+    assert "No such file" in inside("miner", "open('/wallets')")
 
 
 def test_logs_are_there_by_the_names_that_users_know(house):
@@ -170,6 +202,7 @@ def test_killed_containers_come_back_and_the_journal_lives(house):
 
 
 PYTHON = {"signer": "guard", "service": "guard", "chain": "chain", "hub": "guard"}
+"""Container of the guard → the environment in its image."""
 
 
 def test_the_hub_has_a_certificate_and_knows_who_is_registered(house):
@@ -183,9 +216,10 @@ def test_the_hub_has_a_certificate_and_knows_who_is_registered(house):
 
 
 def inside(name, code):
-    python = f"/opt/wallet-guard/{PYTHON[name]}/bin/python"
+    python = f"/opt/wallet-guard/{PYTHON.get(name, 'chain')}/bin/python"
+    container = f"wallet-guard_wallet-{name}_1" if name in PYTHON else f"wallet-guard_{name}_1"
     done = subprocess.run(
-        [TOOL, "run", "podman", "exec", f"wallet-guard_wallet-{name}_1", python, "-I", "-c", code],
+        [TOOL, "run", "podman", "exec", container, python, "-I", "-c", code],
         capture_output=True,
         text=True,
         check=False,

@@ -58,7 +58,7 @@ async def weigh(
 async def main(args: argparse.Namespace) -> int:
     """Runs until SIGINT or SIGTERM; 1 if there is no way to speak for the hotkey."""
     settings = read_args(args)
-    uids = {hotkey: int(uid) for hotkey, _, uid in (text.partition("=") for text in args.miner)}
+    uids = {hotkey: int(uid) for hotkey, _, uid in (text.partition("=") for text in args.miner if text)}
     url, token = getattr(args, "wallet.service_url"), getattr(args, "wallet.service_token")
     wallet, hotkey = getattr(args, "wallet.name"), getattr(args, "wallet.hotkey")
     try:
