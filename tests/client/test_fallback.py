@@ -81,7 +81,6 @@ def test_a_port_that_refuses_is_nobody(connect, key, local):
         ("netuid_not_allowed", 403),
         ("call_not_allowed", 403),
         ("unknown_wallet", 404),
-        ("journal_unavailable", 503),
         ("not_ready", 503),
     ],
 )
@@ -103,6 +102,8 @@ UNCLEAR = {
     "maybe": lambda say: [say.failure("unauthorized", 401, submitted="maybe")],
     "yes": lambda say: [say.failure("dispatch_failed", 502, submitted="yes", intent="i1", state="in_block")],
     "a bug": lambda say: [say.failure("internal", 500, submitted="maybe")],
+    "not synced": lambda say: [say.failure("journal_unavailable", 503, submitted="maybe")],
+    "not synced, an older service": lambda say: [say.failure("journal_unavailable", 503, submitted="no")],
     "restarting": lambda say: [say.failure("signer_unavailable", 503, submitted="maybe")],
     "accepted, late": lambda say: [say.failure("deadline", 504, submitted="no", intent="i1", state="accepted")],
     "accepted, chain away": lambda say: [

@@ -111,7 +111,6 @@ REFUSALS = {
     "invalid_request": 422,
     "rate_limited": 429,
     "too_many_open": 429,
-    "journal_unavailable": 503,
     "locked": 503,
     "a_code_of_tomorrow": 502,
 }

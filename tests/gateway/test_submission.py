@@ -87,6 +87,13 @@ def test_a_refusal_of_the_signer_is_the_answer(new_view):
     assert (status, content["error"]["code"], content["submitted"]) == (403, "netuid_not_allowed", "no")
 
 
+def test_what_could_not_be_written_down_may_be_there_all_the_same():
+    asker = Asker(RefusedError(Refusal("journal_unavailable", "the journal cannot be written: disk I/O error")))
+    status, content = submit(asker)
+    assert (status, content["error"]["code"]) == (503, "journal_unavailable")
+    assert (content["submitted"], content["idempotency_key"]) == ("maybe", "key-1")
+
+
 def test_a_failure_on_the_way_is_the_answer(new_view):
     failed = new_view(State.FAILED, 4, failure=Failure("chain_rejected", "Custom(6)", "", may_be_submitted=False))
     asker = Asker(new_view(), show=new_view())

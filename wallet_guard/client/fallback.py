@@ -22,15 +22,16 @@ DEFAULT_WALLET_PATH = "~/.bittensor/wallets"
 FALLBACK_CODES = frozenset(
     {
         # Nobody listened, or who listens cannot work.
-        *("unreachable", "signer_unavailable", "journal_unavailable", "not_ready", "stopping"),
+        *("unreachable", "signer_unavailable", "not_ready", "stopping"),
         # It works, and not for us.
         *("unauthorized", "wallet_not_allowed", "netuid_not_allowed", "call_not_allowed", "unknown_wallet"),
     }
 )
 """What the service says where another way may be right.
 
-Not here: refusals of the request itself, which a local wallet should not get around (rates, shapes, limits), and
-``locked``, by which an operator stops every signature.
+Not here: refusals of the request itself, which a local wallet should not get around (rates, shapes, limits),
+``locked``, by which an operator stops every signature, and ``journal_unavailable``: what could not be synced may be
+there after a restart.
 """
 
 

@@ -39,6 +39,12 @@ ACCEPT_SECONDS = 10.0
 ACCEPT_ATTEMPTS = 3
 """A request that the signer dies of must not kill it again and again."""
 
+UNWRITTEN = "journal_unavailable"
+"""The one refusal that is no certain one: what could not be synced may be on the disk all the same.
+
+Then the signer finds the intent accepted at its next start, and sees it through.
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class Envelope:
@@ -79,6 +85,8 @@ class Submissions:
             refusal = Refusal("too_many_waiting", str(error), "wait for answers first", retry_after_seconds=1)
             return answers.answer_refusal(refusal, now_ms=_now_ms(), submitted="no")
         except RefusedError as error:
+            if error.refusal.code == UNWRITTEN:
+                return answers.answer_unsure(UNWRITTEN, error.refusal.message, key, asked=True)
             return answers.answer_refusal(error.refusal, now_ms=_now_ms(), submitted="no")
         except Unavailable as error:
             return answers.answer_unsure("signer_unavailable", str(error), key, asked=error.asked)
