@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from hashlib import sha256
 from typing import Any
 
 import bittensor_core
@@ -33,6 +34,15 @@ def test_a_wish_becomes_an_intent_that_is_on_disk(bench: Any) -> None:
     assert [change.id for change in bench.changes] == [view.intent]
     assert len(bench.works) == 1
     assert verify_chain(bench.desk.journal.records()) == bench.desk.journal.audit_head
+
+
+@pytest.mark.parametrize("queue", [False, True])
+def test_a_request_is_told_from_another_by_the_digest_of_its_json(bench: Any, queue: bool) -> None:
+    view = bench.accept(key="k", queue=queue)
+    intent = bench.intent(view.intent)
+    meant = {"request": json.loads(intent.request), "queue": queue}
+    text = json.dumps(meant, separators=(",", ":"), sort_keys=True)
+    assert intent.request_sha256 == sha256(text.encode()).digest()
 
 
 @pytest.mark.parametrize("token", ["", "wg_wrong", "default-token", "é", "x" * 100_000])

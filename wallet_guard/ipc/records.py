@@ -214,9 +214,10 @@ def _tuple(items: tuple[Any, ...], value: Any, where: str) -> tuple[Any, ...]:
     if len(items) == 2 and items[1] is Ellipsis:
         item = items[0]
         # The hot case (thousands of uids and weights): no call per number.
-        if item is int and all(type(entry) is int for entry in value):
+        kinds = set(map(type, value))
+        if item is int and kinds <= {int}:
             return tuple(value)
-        if item is float and all(type(entry) is float for entry in value) and all(map(math.isfinite, value)):
+        if item is float and kinds <= {float} and all(map(math.isfinite, value)):
             return tuple(value)
         return tuple(_value(item, entry, f"{where}[{at}]") for at, entry in enumerate(value))
     if len(value) != len(items):

@@ -6,6 +6,7 @@ learns nothing but that it is one; every other refusal is a record in the audit 
 
 import json
 from hashlib import sha256
+from typing import NamedTuple
 
 import bittensor_core
 
@@ -35,6 +36,8 @@ MAX_MECHID = 15
 
 U64_MAX = 2**64 - 1
 
+_encode = json.JSONEncoder(check_circular=False, separators=(",", ":"), sort_keys=True).encode
+
 
 def accept(desk: Desk, question: Accept, intent_id: str = "") -> IntentView | Refusal:
     """The intent, new or the one that the same idempotency key made before; or why not.
@@ -53,7 +56,8 @@ def accept(desk: Desk, question: Accept, intent_id: str = "") -> IntentView | Re
     )
     if refusal is not None:
         return deny(desk, client.name, asked, refusal)
-    request_sha256 = _digest(question)
+    text = _encode(to_json(request))
+    request_sha256 = _digest(text, queue=question.queue)
     known = desk.journal.intent_by_key(client.name, question.idempotency_key) if question.idempotency_key else None
     if known is not None and known.generation != desk.generation.number:
         old = Refusal(
@@ -82,7 +86,8 @@ def accept(desk: Desk, question: Accept, intent_id: str = "") -> IntentView | Re
     refusal = check(desk, client, asked, limits, moment) or _check_open(desk, client)
     if refusal is not None:
         return deny(desk, client.name, asked, refusal)
-    return _write(desk, Granted(client, key), question, request_sha256, intent_id or desk.random_hex(16))
+    meant = _Meant(question, text, request_sha256)
+    return _write(desk, Granted(client, key), meant, intent_id or desk.random_hex(16))
 
 
 def show(desk: Desk, question: Show) -> IntentView | Refusal:
@@ -96,8 +101,17 @@ def show(desk: Desk, question: Show) -> IntentView | Refusal:
     return desk.view(intent)
 
 
-def _write(desk: Desk, granted: Granted, question: Accept, request_sha256: bytes, intent_id: str) -> IntentView:
-    client, key, now, request = granted.client, granted.key, desk.now_ms(), question.request
+class _Meant(NamedTuple):
+    """A question, its request as JSON (keys sorted), and the digest that tells it from another."""
+
+    question: Accept
+    text: str
+    sha256: bytes
+
+
+def _write(desk: Desk, granted: Granted, meant: _Meant, intent_id: str) -> IntentView:
+    client, key, now, question = granted.client, granted.key, desk.now_ms(), meant.question
+    request = question.request
     mechid = request.mechid if isinstance(request, SetWeights) else 0
     intent = Intent(
         id=intent_id,
@@ -108,8 +122,8 @@ def _write(desk: Desk, granted: Granted, question: Accept, request_sha256: bytes
         ss58_address=key.ss58_address,
         netuid=request.netuid,
         mechid=mechid,
-        request=json.dumps(to_json(request), separators=(",", ":")),
-        request_sha256=request_sha256,
+        request=meant.text,
+        request_sha256=meant.sha256,
         idempotency_key=question.idempotency_key,
         queue=question.queue,
         generation=desk.generation.number,
@@ -127,16 +141,16 @@ def _write(desk: Desk, granted: Granted, question: Accept, request_sha256: bytes
             key=f"{key.wallet}/{key.hotkey}",
             netuid=request.netuid,
             mechid=mechid,
-            request_sha256=request_sha256.hex(),
+            request_sha256=meant.sha256.hex(),
         )
     desk.moved(intent)
     desk.on_work()
     return desk.view(intent)
 
 
-def _digest(question: Accept) -> bytes:
-    meant = {"queue": question.queue, "request": to_json(question.request)}
-    return sha256(json.dumps(meant, separators=(",", ":"), sort_keys=True).encode()).digest()
+def _digest(text: str, *, queue: bool) -> bytes:
+    """Of the JSON object that holds both: {"queue": …, "request": …}."""
+    return sha256(f'{{"queue":{_encode(queue)},"request":{text}}}'.encode()).digest()
 
 
 def asked_of(request: Wish) -> Asked:

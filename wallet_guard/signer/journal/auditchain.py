@@ -9,7 +9,7 @@ from wallet_guard.signed.audit import GENESIS_HASH, Point, Record, record_hash, 
 MAX_CHECKED_RECORDS = 50_000
 """Audit records verified at a start, the newest: a quarter of a second. ``audit verify`` does all."""
 
-_encode = json.JSONEncoder(separators=(",", ":"), sort_keys=True).encode
+_encode = json.JSONEncoder(check_circular=False, separators=(",", ":"), sort_keys=True).encode
 
 
 class AuditChain:

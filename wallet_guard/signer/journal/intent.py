@@ -83,7 +83,7 @@ class Intent:
         return self.state in FINAL_STATES
 
 
-_encode = json.JSONEncoder(separators=(",", ":")).encode
+_encode = json.JSONEncoder(check_circular=False, separators=(",", ":")).encode
 _COLUMNS = tuple(entry.name for entry in fields(Intent))
 INSERT = f"INSERT INTO intents ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(_COLUMNS))})"  # noqa: S608
 _CHANGING = ("deadline_ms", *_COLUMNS[_COLUMNS.index("state") :])

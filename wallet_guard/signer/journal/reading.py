@@ -212,7 +212,7 @@ class Reading:
             "SELECT at_ms, block, weights FROM slots WHERE ss58_address = ? AND netuid = ? AND mechid = ?",
             (ss58_address, netuid, mechid),
         ).fetchone()
-        return Signed(row[0], row[1], tuple((uid, value) for uid, value in json.loads(row[2]))) if row else None
+        return Signed(row[0], row[1], tuple(map(tuple, json.loads(row[2])))) if row else None
 
     def later_weights(self, intent: Intent) -> list[tuple[tuple[int, int], ...]]:
         """What was signed for the same slot under a higher nonce: it may rightly stand in this one's place."""

@@ -11,6 +11,8 @@ from wallet_guard.signer.journal.intent import FOLLOWS, INSERT, UPDATE, Intent, 
 from wallet_guard.signer.journal.reading import SignedExtrinsic
 from wallet_guard.signer.rules import Signed
 
+_encode = json.JSONEncoder(check_circular=False, separators=(",", ":")).encode
+
 
 class Writer:
     """What may be written in one transaction."""
@@ -110,7 +112,7 @@ class Writer:
         """The weights that are signed now for this slot."""
         self._execute(
             "INSERT OR REPLACE INTO slots VALUES (?, ?, ?, ?, ?, ?)",
-            *(ss58_address, netuid, mechid, signed.at_ms, signed.block, json.dumps(signed.weights)),
+            *(ss58_address, netuid, mechid, signed.at_ms, signed.block, _encode(signed.weights)),
         )
 
     def set_meta(self, key: str, value: str) -> None:
