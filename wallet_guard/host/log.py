@@ -40,6 +40,8 @@ def start_log(process: str, level: str = "info") -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_Lines(process, "JOURNAL_STREAM" in os.environ))
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+    # What no line of ours says is not looked up for each of them.
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     # Only our own news at info: a library's chatter is not an event.
     logging.getLogger().setLevel(logging.WARNING)
     logging.getLogger("wallet_guard").setLevel(level.upper())

@@ -125,8 +125,9 @@ class Journal(Reading):
             return
         if group.lost:
             raise JournalError(group.lost)
-        self._check_place()
         head, is_first = self._chain.head, not group.begun
+        # Once for all of a group: whether the files are still there is looked at again when it is committed.
+        self._check_place(look=is_first)
         writer = Writer(self._db, self._chain)
         try:
             self._db.execute("BEGIN IMMEDIATE" if is_first else "SAVEPOINT step")
@@ -199,8 +200,8 @@ class Journal(Reading):
             self._db.execute("ROLLBACK")
         self._chain.head, self._clients = group.head, None
 
-    def _check_place(self) -> None:
-        if not self.error:
+    def _check_place(self, *, look: bool = True) -> None:
+        if look and not self.error:
             self.error = self.disk.why_moved()
             if self.error:
                 # Where only the log was removed, what it holds can still be saved into the file.
