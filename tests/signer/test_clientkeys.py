@@ -12,10 +12,12 @@ import pytest
 from bittensor import http_auth
 
 from wallet_guard.ipc.answers import Refusal
-from wallet_guard.ipc.clients import ClientRevoke, InfoView
+from wallet_guard.ipc.clients import ClientAdd, ClientRevoke, InfoView
 from wallet_guard.ipc.clientsigned import ClientSigned
 from wallet_guard.ipc.intents import IntentView
 from wallet_guard.ipc.signatures import TextView
+from wallet_guard.signer.admin import client_add
+from wallet_guard.signer.keys import Key, Keyring
 from wallet_guard.signer.monitor import ANSWERERS
 
 NODE = bittensor_core.Keypair.create_from_uri("//node", 0)
@@ -63,6 +65,15 @@ def refused(bench: Any, question: ClientSigned) -> Refusal:
     assert isinstance(refusal, Refusal), refusal
     assert bench.desk.journal.count_open() == 0
     return refusal
+
+
+def test_a_clients_key_is_never_a_hotkey_of_this_guard(bench: Any, alice: Key) -> None:
+    own = Key("validator", "own", NODE)
+    bench.desk.keys = Keyring([alice, own])
+    wish = ClientAdd("other", "validator", "default", ("text",), None, 10, None, NODE.ss58_address)
+    refusal = client_add(bench.desk, wish)
+    assert isinstance(refusal, Refusal)
+    assert "found a hotkey of this guard" in refusal.message
 
 
 def test_what_was_signed_becomes_an_intent(asking: Any) -> None:

@@ -37,6 +37,7 @@ from wallet_guard.signer.accept import MAX_NETUID
 from wallet_guard.signer.desk import Desk
 from wallet_guard.signer.grants import find_client
 from wallet_guard.signer.journal import Journal
+from wallet_guard.signer.keys import Keyring
 
 TOKEN_BYTES = 32
 """256 bits of the system's randomness."""
@@ -123,11 +124,11 @@ def _wrong_client(desk: Desk, question: ClientAdd) -> str:
     if why:
         return why
     if question.public_key is not None:
-        return _wrong_key(question, {client.public_key for _, client in known})
+        return _wrong_key(question, {client.public_key for _, client in known}, desk.keys)
     return _wrong_token(question.token, {digest for digest, _ in known})
 
 
-def _wrong_key(question: ClientAdd, known: set[str | None]) -> str:
+def _wrong_key(question: ClientAdd, known: set[str | None], keys: Keyring) -> str:
     if question.token is not None:
         return "token: expected none for a client that has a key"
     try:
@@ -136,6 +137,9 @@ def _wrong_key(question: ClientAdd, known: set[str | None]) -> str:
         return f"public_key: {error}"
     if question.public_key in known:
         return "public_key: expected a new one, this one is another client's"
+    if keys.of_address(str(question.public_key)) is not None:
+        # Whoever may have requests signed with that hotkey could speak as this client.
+        return "public_key: expected a key of the client's own, found a hotkey of this guard"
     return ""
 
 
