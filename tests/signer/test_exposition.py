@@ -50,6 +50,20 @@ def test_the_chain_process_is_told_of_by_its_pulse(bench):
     assert found["wallet_guard_chain_connections_total"] == 2
 
 
+@pytest.mark.parametrize("name", ["started_ms", "resident_bytes", "runners", "connections"])
+@pytest.mark.parametrize("figure", [-1, 10**400])
+def test_a_chain_process_that_tells_absurd_figures_is_not_told_of(bench, name, figure):
+    question = {**to_json(Pulse("ws://a", 1, 1, "", "0.1")), name: figure}
+    found = answer(bench.desk, "chain", {"id": 1, "ask": "pulse", "body": question})
+    assert found["refusal"]["code"] == "invalid_pulse"
+    assert "wallet_guard_chain_best_block" not in told(bench)
+
+
+def test_the_chain_processs_version_is_cut(bench):
+    follow.pulse(bench.desk, Pulse("ws://a", 1, 1, "", "v" * (4 << 20)))
+    assert len(encode_packet({"id": 1, "answer": to_json(metrics(bench.desk, Metrics()))})) < 1 << 20
+
+
 def test_a_head_that_stands_still_grows_old(bench):
     for seconds in (0, 5, 5):
         bench.pass_time(seconds)

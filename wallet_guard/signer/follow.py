@@ -58,6 +58,12 @@ _FINDS = frozenset({Event.IN_BLOCK, Event.FINALIZED})
 MAX_TEXT = 500
 """Characters of an error's name and documentation that are kept."""
 
+MAX_FIGURE = 2**53
+"""Of what the chain process tells of itself: figures are floats, exact up to here."""
+
+MAX_VERSION_CHARACTERS = 64
+"""Of the chain process's version."""
+
 
 def report(desk: Desk, question: Report) -> Done | Refusal:
     """Takes the news in. Unknown intents are refused; news that no longer fits is dropped (rule 1)."""
@@ -82,10 +88,18 @@ def pulse(desk: Desk, question: Pulse) -> Done | Refusal:
     """Remembers that the chain process lives and what it sees."""
     before = desk.chain.pulse
     # What is kept is shown to others: cut, so that it always fits what they can take.
-    question = dataclasses.replace(question, endpoint=_text(question.endpoint), trouble=_text(question.trouble))
+    question = dataclasses.replace(
+        question,
+        endpoint=_text(question.endpoint),
+        trouble=_text(question.trouble),
+        version=question.version[:MAX_VERSION_CHARACTERS],
+    )
     for number in (question.best_block, question.finalized_block):
         if number is not None and not 0 <= number <= MAX_BLOCK:
             return Refusal("invalid_pulse", f"block: expected 0 to {MAX_BLOCK}")
+    for number in (question.started_ms, question.resident_bytes, question.runners, question.connections):
+        if not 0 <= number <= MAX_FIGURE:
+            return Refusal("invalid_pulse", f"figures: expected 0 to {MAX_FIGURE}")
     desk.chain.pulse, desk.chain.pulse_ms = question, desk.now_ms()
     if question.best_block is not None and (before is None or before.best_block != question.best_block):
         desk.chain.head_ms = desk.now_ms()
