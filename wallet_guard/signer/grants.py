@@ -170,11 +170,6 @@ def _count(desk: Desk, client: ClientView, call: str) -> Count:
     """What the hour holds: of intents the last sixty minutes, of signatures the hour of the clock."""
     now, journal = desk.now_ms(), desk.journal
     if call in WISHES:
-        since = now - HOUR_MS
-        return Count(
-            client.per_hour,
-            journal.count_accepted(client.name, since),
-            journal.count_accepted(client.name, since, call),
-        )
+        return Count(client.per_hour, *journal.counts_accepted(client.name, now - HOUR_MS, call))
     signed = journal.count_signed(client.name, call, hour_of(now))
     return Count(PER_HOUR.get(call, client.per_hour), signed, signed, (HOUR_MS - now % HOUR_MS) // 1000 + 1)

@@ -63,6 +63,9 @@ def test_counts(journal: Journal, an_intent: Any, add: Any) -> None:
     assert (journal.count_open(), journal.count_open("node")) == (2, 1)
     assert journal.count_accepted("node", 100) == 2
     assert journal.count_accepted("node", 101) == 1
+    assert journal.counts_accepted("node", 100, "set_weights") == (2, 2)
+    assert journal.counts_accepted("node", 100, "serve_axon") == (2, 0)
+    assert journal.counts_accepted("nobody", 0, "set_weights") == (0, 0)
     assert [intent.id for intent in journal.open_intents()] == ["a", "c"]
     assert [intent.id for intent in journal.newest_intents(2)] == ["c", "b"]
 

@@ -80,12 +80,18 @@ class Reading:
         )
         return [found for (found,) in rows]
 
-    def count_accepted(self, client: str, since_ms: int, kind: str = "") -> int:
-        """How many intents of this client were accepted since then, of that kind or of all."""
-        query = "SELECT count(*) FROM intents WHERE client = ? AND accepted_ms >= ?"
-        if not kind:
-            return self._number(query, client, since_ms)
-        return self._number(query + " AND kind = ?", client, since_ms, kind)
+    def count_accepted(self, client: str, since_ms: int) -> int:
+        """How many intents of this client were accepted since then."""
+        return self.counts_accepted(client, since_ms, "")[0]
+
+    def counts_accepted(self, client: str, since_ms: int, kind: str) -> tuple[int, int]:
+        """How many intents of this client were accepted since then, and how many of them are of that kind."""
+        query = (
+            "SELECT count(*), count(*) FILTER (WHERE kind = ?) FROM intents INDEXED BY intents_recent "
+            "WHERE client = ? AND accepted_ms >= ?"
+        )
+        of_all, of_kind = self._db.execute(query, (kind, client, since_ms)).fetchone()
+        return int(of_all), int(of_kind)
 
     def count_open(self, client: str | None = None) -> int:
         """How many intents are unfinished, of one client or of all."""
