@@ -214,3 +214,22 @@ class TestOverview:
 
         admin.client_revoke(bench.desk, ClientRevoke("node"))
         assert oversight.overview(bench.desk, Overview()).clients == ()
+
+
+def test_pages_leave_out_none_of_those_that_were_accepted_together(bench):
+    made = set()
+    for _ in range(3):
+        made |= {bench.accepted(), bench.accepted()}
+        bench.clock[0] += 1
+    seen, before = [], None
+    for more in (True, True, False):
+        page = oversight.intents(bench.desk, IntentList("", False, before, 3))
+        assert (len(page.intents), page.more) == (2, more)
+        seen += [view.intent for view in page.intents]
+        before = page.intents[-1].accepted_ms
+    assert set(seen) == made
+
+
+@pytest.mark.parametrize("before", [-1, 2**63])
+def test_refuses_a_time_that_is_none(bench, before):
+    assert oversight.intents(bench.desk, IntentList("", False, before, 3)).code == "invalid_request"

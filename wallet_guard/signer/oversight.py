@@ -34,6 +34,9 @@ from wallet_guard.signer.keys import Key
 
 REFUSALS_SHOWN = 10
 
+MAX_TIME_MS = 2**63 - 1
+"""What SQLite takes as an integer."""
+
 _HOUR_MS = 3_600_000
 
 
@@ -41,10 +44,15 @@ def intents(desk: Desk, question: IntentList) -> IntentPage | Refusal:
     """One page."""
     if not 1 <= question.count <= MAX_PAGE:
         return Refusal("invalid_request", f"count: expected 1 to {MAX_PAGE}, found {question.count}")
+    if question.before_ms is not None and not 0 <= question.before_ms <= MAX_TIME_MS:
+        return Refusal("invalid_request", f"before_ms: expected 0 to {MAX_TIME_MS}")
     found = desk.journal.page(question.client, question.unfinished, question.before_ms, question.count + 1)
+    shown, over = found[: question.count], found[question.count :]
+    if over:
+        # The next page begins before a millisecond: all that were accepted in one are on one page, if it takes them.
+        shown = [intent for intent in shown if intent.accepted_ms > over[0].accepted_ms] or shown
     # A whole page of views with thousands of weights would not fit a packet.
-    views = tuple(replace(desk.view(intent), weights=None) for intent in found[: question.count])
-    return IntentPage(views, len(found) > question.count)
+    return IntentPage(tuple(replace(desk.view(intent), weights=None) for intent in shown), bool(over))
 
 
 def details(desk: Desk, question: IntentAsk) -> IntentDetails | Refusal:
