@@ -379,6 +379,18 @@ def _measured(many: Signer, one: Signer, seconds: float, bare: tuple[float, floa
     return "\n".join([about, "", *table]) + "\n"
 
 
+def plain_only(folder: Path, seconds: float) -> str:
+    """Three times the sustained rate of plain intents: to hold one commit against another, in turn."""
+    one = Signer(folder / "one")
+    one.start()
+    try:
+        ask(one.path("chain"), Runtime(GENESIS, "node-subtensor", 461, 1, METADATA), seconds=60)
+        rates = [_rate(sustained(one, FACTS, seconds), "")[0] for _ in range(3)]
+    finally:
+        one.stop()
+    return "\n".join([_commit(), *rates]) + "\n"
+
+
 def _rate(rate: Rate, target: str) -> tuple[str, str]:
     return f"{rate.per_second:.0f}/s; {rate.processor_ms:.2f} ms of the signer's processor time each", target
 
@@ -393,11 +405,12 @@ def main() -> None:
     """Runs, prints, and writes where asked to."""
     parser = argparse.ArgumentParser(description="how fast the key holder is")
     parser.add_argument("--seconds", type=float, default=5.0, help="of each part")
+    parser.add_argument("--plain-only", action="store_true", help="the sustained rate of plain intents, three times")
     parser.add_argument("--folder", help="where journals are written (default: the system's temporary folder)")
     parser.add_argument("--write", help="also into this file")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="figures", dir=arguments.folder) as folder:
-        found = report(Path(folder), arguments.seconds)
+        found = (plain_only if arguments.plain_only else report)(Path(folder), arguments.seconds)
     print(found, end="")
     if arguments.write:
         Path(arguments.write).write_text(found)
