@@ -247,7 +247,7 @@ def test_locks_without_a_journal_that_can_be_written(bench: Any) -> None:
 
 
 def test_a_lock_that_did_not_fit_on_the_disk_is_recorded_later(bench: Any, monkeypatch: Any) -> None:
-    def full(_journal: Journal) -> None:
+    def full(_journal: Journal, **_how: bool) -> None:
         raise JournalError("full")
 
     bench.desk.lockdown.engage("a signal")
