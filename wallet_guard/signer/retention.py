@@ -25,7 +25,6 @@ IDLE_SECONDS = 600.0
 """Until it is looked again once there was nothing left."""
 
 DAY_MS = 86_400_000
-"""A day: what ``keep_days`` counts."""
 """One day, in which the configured window is given."""
 
 
