@@ -649,6 +649,8 @@ def test_backup_while_it_runs_and_restore_when_it_does_not(box):
     running = box.try_run("wallet-guard", "restore", "/root/backup.tar", "--replace")
     assert (running.returncode, "a signer runs on this journal" in running.stderr) == (1, True)
     box.run("systemctl", "stop", "wallet-guard")
+    # systemctl waits for the unit that was named; the signer stops with it, a moment later.
+    box.wait("all have stopped", lambda: all(box.active(unit) == "inactive" for unit in SERVICES.values()))
     records = box.run("wallet-guard", "audit", "verify")
     box.run("wallet-guard", "restore", "/root/backup.tar", "--replace")
     box.run("systemctl", "start", "wallet-guard")
